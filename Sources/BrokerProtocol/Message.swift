@@ -1,0 +1,137 @@
+/// A short key and value that travels with a message.
+public struct Header: Hashable, Sendable {
+    public let key: String
+    public let value: String
+    public init(_ key: String, _ value: String) {
+        self.key = key
+        self.value = value
+    }
+}
+
+/// A message on its way in.
+public struct OutgoingMessage: Hashable, Sendable {
+    public var topic: TopicName
+    public var body: [UInt8]
+    public var headers: [Header]
+    /// 0 (last) to 9 (first); 4 is the default.
+    public var priority: UInt8
+    /// Messages of one key are delivered one at a time, in order.
+    public var orderingKey: String?
+    /// Not delivered before this time.
+    public var deliverAt: WallTime?
+    /// Dead-lettered with the reason `expired` when it is not delivered before this time.
+    public var expiresAt: WallTime?
+    /// A second publish with the same id inside the topic's window answers the first one's message id.
+    public var dedupID: String?
+
+    public init(
+        topic: TopicName, body: [UInt8], headers: [Header] = [], priority: UInt8 = 4, orderingKey: String? = nil,
+        deliverAt: WallTime? = nil, expiresAt: WallTime? = nil, dedupID: String? = nil
+    ) {
+        self.topic = topic
+        self.body = body
+        self.headers = headers
+        self.priority = priority
+        self.orderingKey = orderingKey
+        self.deliverAt = deliverAt
+        self.expiresAt = expiresAt
+        self.dedupID = dedupID
+    }
+}
+
+/// What became of one published message.
+public struct PublishReceipt: Hashable, Sendable {
+    public let id: MessageID
+    /// True when the dedup id was known: `id` is the first message's.
+    public let isDuplicate: Bool
+    public init(id: MessageID, isDuplicate: Bool = false) {
+        self.id = id
+        self.isDuplicate = isDuplicate
+    }
+}
+
+/// A message handed to one consumer under a lease.
+public struct Delivery: Hashable, Sendable {
+    public let consumer: ConsumerID
+    public let lease: LeaseID
+    public let leaseMilliseconds: Int64
+    public let id: MessageID
+    public let subscription: SubscriptionName
+    /// 1 for the first delivery.
+    public let attempt: UInt32
+    public let publishedAt: WallTime
+    /// How often the message came back from the dead letters.
+    public let redrives: UInt32
+    public let lastError: String?
+    public let headers: [Header]
+    public let body: [UInt8]
+
+    public init(
+        consumer: ConsumerID, lease: LeaseID, leaseMilliseconds: Int64, id: MessageID, subscription: SubscriptionName,
+        attempt: UInt32, publishedAt: WallTime, redrives: UInt32 = 0, lastError: String? = nil,
+        headers: [Header] = [], body: [UInt8]
+    ) {
+        self.consumer = consumer
+        self.lease = lease
+        self.leaseMilliseconds = leaseMilliseconds
+        self.id = id
+        self.subscription = subscription
+        self.attempt = attempt
+        self.publishedAt = publishedAt
+        self.redrives = redrives
+        self.lastError = lastError
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// How a consumer ends its lease; exactly one of these per delivery.
+public enum Verdict: Hashable, Sendable {
+    case ack
+    /// Counts an attempt and backs off; `afterMilliseconds` wins over the retry policy.
+    case fail(error: String, afterMilliseconds: Int64? = nil)
+    /// Counts nothing: for shutdown and snooze.
+    case release(afterMilliseconds: Int64? = nil)
+    /// Dead-letters now.
+    case reject(reason: String)
+}
+
+public struct Settlement: Hashable, Sendable {
+    public let lease: LeaseID
+    public let verdict: Verdict
+    public init(_ lease: LeaseID, _ verdict: Verdict) {
+        self.lease = lease
+        self.verdict = verdict
+    }
+}
+
+/// A message that a subscription gave up on.
+public struct DeadLetter: Hashable, Sendable {
+    public let id: MessageID
+    public let subscription: SubscriptionName
+    /// `rejected`, `attempts`, `poison`, `expired`, …, with the consumer's own words after a colon.
+    public let reason: String
+    public let lastError: String?
+    public let attempts: UInt32
+    public let redrives: UInt32
+    public let publishedAt: WallTime
+    public let deadAt: WallTime
+    public let headers: [Header]
+    public let body: [UInt8]
+
+    public init(
+        id: MessageID, subscription: SubscriptionName, reason: String, lastError: String?, attempts: UInt32,
+        redrives: UInt32, publishedAt: WallTime, deadAt: WallTime, headers: [Header], body: [UInt8]
+    ) {
+        self.id = id
+        self.subscription = subscription
+        self.reason = reason
+        self.lastError = lastError
+        self.attempts = attempts
+        self.redrives = redrives
+        self.publishedAt = publishedAt
+        self.deadAt = deadAt
+        self.headers = headers
+        self.body = body
+    }
+}

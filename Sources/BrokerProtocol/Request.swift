@@ -1,0 +1,68 @@
+/// What a client asks. The numbers on the wire stand in ``Frame``.
+public enum Request: Hashable, Sendable {
+    /// First on every connection. `versions` are the protocol versions the client speaks.
+    case hello(versions: [UInt8], client: String, instance: String, heartbeatMilliseconds: UInt32)
+    case ping
+    /// One result per message.
+    case publish([OutgoingMessage])
+    /// All or nothing: refused as a whole when one lease is lost or one publish is refused.
+    case commit(publishes: [OutgoingMessage], settlements: [Settlement])
+    /// Asks for deliveries; at most `credit` are unsettled at a time. Makes the subscription when it is new.
+    case subscribe(
+        consumer: ConsumerID, subscription: SubscriptionName, credit: UInt32, start: StartPosition,
+        leaseMilliseconds: Int64?)
+    /// Sets the credit of a consumer; 0 pauses it.
+    case credit(consumer: ConsumerID, credit: UInt32)
+    /// Ends a consumer; its leases stay until they are settled or run out.
+    case unsubscribe(consumer: ConsumerID)
+    /// One result per settlement.
+    case settle([Settlement])
+    /// Sets the deadline of each lease to now + `milliseconds`; one result per lease.
+    case extend([LeaseID], milliseconds: Int64)
+    /// The first message of the first subscription that has one, waiting up to the timeout (-1: for ever).
+    /// With `acknowledges` the message is settled before it is handed over: a consumer that dies loses it.
+    case pop([SubscriptionName], timeoutMilliseconds: Int64, acknowledges: Bool)
+
+    case topicCreate(TopicName, TopicSettings)
+    case topicSet(TopicName, TopicSettings)
+    case topicDelete(TopicName)
+    case topicList
+    case subscriptionCreate(SubscriptionName, StartPosition)
+    case subscriptionDelete(SubscriptionName)
+    case status
+    /// Messages of a topic in publish order from `from` on, without delivering them.
+    case peek(TopicName, from: MessageID, limit: UInt32)
+    case deadList(SubscriptionName, from: MessageID, limit: UInt32)
+    /// An empty list of ids means all of them.
+    case deadRedrive(SubscriptionName, [MessageID])
+    case deadPurge(SubscriptionName, [MessageID])
+}
+
+/// What a broker answers. A refused request is answered with `.refused`.
+public enum Response: Hashable, Sendable {
+    case refused(BrokerError)
+    case hello(version: UInt8, broker: String, identity: UInt64, heartbeatMilliseconds: UInt32, limits: ProtocolLimits)
+    case done
+    case published([Result<PublishReceipt, BrokerError>])
+    case committed([PublishReceipt])
+    /// One entry per lease: nil means settled or extended.
+    case settled([BrokerError?])
+    /// Nil: the timeout passed.
+    case popped(Delivery?)
+    case topics([TopicStatus])
+    case status(BrokerStatus)
+    case messages([Delivery])
+    case deadLetters([DeadLetter])
+    /// How many messages an operation moved or removed.
+    case count(UInt64)
+}
+
+/// The limits that a client must keep, told in HELLO.
+public struct ProtocolLimits: Hashable, Sendable {
+    /// Payload bytes of one frame.
+    public var frameBytesMax: UInt32 = 8 << 20
+    public var bodyBytesMax: UInt32 = 1 << 20
+    public var headersBytesMax: UInt32 = 16 << 10
+    public var leasesPerConnectionMax: UInt32 = 10_000
+    public init() {}
+}
