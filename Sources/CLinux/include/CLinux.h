@@ -2,10 +2,6 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -42,9 +38,8 @@ static inline int clinux_epoll_wait(int epoll, uint64_t *tokens, uint32_t *masks
 
 static inline int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
-static inline int clinux_accept(int listener) {
-    return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-}
+// accept4 with SOCK_CLOEXEC and SOCK_NONBLOCK.
+int clinux_accept(int listener);
 
 static inline int clinux_signalfd(const sigset_t *set) { return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK); }
 
@@ -53,7 +48,7 @@ static inline int clinux_open(const char *path, int flags, unsigned mode) { retu
 static inline int clinux_fcntl_int(int descriptor, int command, int value) { return fcntl(descriptor, command, value); }
 
 // At most 15 bytes are kept.
-static inline void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void clinux_name_thread(const char *name);
 
 static inline int clinux_window_columns(int descriptor) {
     struct winsize size;

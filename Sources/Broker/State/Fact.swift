@@ -1,0 +1,73 @@
+import BrokerProtocol
+
+/// The log's small name of a topic or a subscription; never reused in a data directory.
+struct TopicID: Hashable, Comparable, Sendable {
+    let rawValue: UInt32
+    static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+struct SubscriptionID: Hashable, Comparable, Sendable {
+    let rawValue: UInt32
+    static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// Where a fact stands: the log position of its record and the byte offset in the record's payload.
+struct RecordAddress: Hashable, Sendable {
+    let position: UInt64
+    let offset: Int
+}
+
+/// What the log remembers of one message. The body stays on disk.
+struct PublishedMessage: Hashable, Sendable {
+    let id: MessageID
+    let topic: TopicID
+    let publishedAt: WallTime
+    let priority: UInt8
+    let deliverAt: WallTime?
+    let expiresAt: WallTime?
+    let dedupID: String?
+    let headers: [Header]
+    let body: [UInt8]
+}
+
+/// What a subscription remembers of one of its messages, as it is restated when the message moves forward in the log.
+struct SlotRecord: Hashable, Sendable {
+    let subscription: SubscriptionID
+    let attempts: UInt32
+    let deaths: UInt32
+    let redrives: UInt32
+    let lastError: String?
+    let readyAt: WallTime?
+    let deathReason: String?
+    let deadAt: WallTime
+}
+
+struct DedupEntry: Hashable, Sendable {
+    let dedupID: String
+    let message: MessageID
+    let until: WallTime
+}
+
+/// One thing that happened. The state changes by facts alone, live and at recovery alike.
+enum Fact: Hashable, Sendable {
+    case topicDefined(TopicID, TopicName, TopicSettings)
+    case topicDeleted(TopicID)
+    /// With `renames` the subscription exists already, as the topic's `default`, and gets this name.
+    case subscriptionDefined(SubscriptionID, TopicID, name: String, start: StartPosition, renames: Bool)
+    case subscriptionDeleted(SubscriptionID)
+    case published(PublishedMessage)
+    case acknowledged(SubscriptionID, [MessageID])
+    /// Handed to a consumer. Logged with the next batch; nobody waits for it.
+    case attempted(SubscriptionID, [MessageID])
+    /// Back to waiting. `countsAttempt` is false for a release; `isDeath` is true when the consumer gave no verdict.
+    case returned(
+        SubscriptionID, MessageID, readyAt: WallTime, countsAttempt: Bool, isDeath: Bool, error: String?)
+    case died(SubscriptionID, MessageID, reason: String, error: String?, isDeath: Bool, at: WallTime)
+    case redriven(SubscriptionID, [MessageID])
+    case purged(SubscriptionID, [MessageID])
+    /// A live message written again further on, so that the segment of its first record can be recycled.
+    case restated(PublishedMessage, [SlotRecord])
+    case deduplicated(TopicID, [DedupEntry])
+    /// The next message id is at least this; stands before the records that named it are recycled.
+    case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)
+}
