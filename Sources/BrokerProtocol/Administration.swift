@@ -1,36 +1,53 @@
-/// The settings of a topic; its subscriptions follow them. Stored in the log.
-public struct TopicSettings: Hashable, Sendable {
+/// How a subscription delivers: its leases, its retries, and when it gives up.
+public struct DeliverySettings: Hashable, Sendable {
     /// Deliveries without success before the message is dead-lettered; 1 to 1000.
     public var attemptsMax: UInt32 = 10
     /// The lease that a delivery starts with; 100 ms to 12 h.
     public var leaseMilliseconds: Int64 = 30_000
+    /// However often it is extended, a lease ends this long after its delivery; up to 7 days.
+    public var leaseTotalMilliseconds: Int64 = 12 * 3_600_000
     /// First step of the exponential backoff; 0 to 1 day.
     public var backoffBaseMilliseconds: Int64 = 1_000
     /// Upper bound of the backoff; up to 7 days.
     public var backoffCapMilliseconds: Int64 = 600_000
     /// Deliveries whose consumer died without a verdict before the message counts as poison; 1 to 1000.
     public var poisonDeathsMax: UInt32 = 3
-    /// Publishes answer `TOPIC_FULL` from this number of unsettled messages on; 0 means no limit of its own.
-    public var messagesMax: UInt64 = 0
-    /// How long a dedup id is remembered; 0 to 7 days.
-    public var dedupWindowMilliseconds: Int64 = 600_000
 
     public init() {}
 
     /// - Throws: `SETTING_INVALID`, naming the setting and its range.
     public func validate() throws(BrokerError) {
-        func demand(_ holds: Bool, _ rule: String) throws(BrokerError) {
-            if !holds { throw BrokerError(.settingInvalid, rule) }
-        }
         let day: Int64 = 86_400_000
         try demand((1...1000).contains(attemptsMax), "attempts_max is 1 to 1000")
-        try demand((100...12 * 3_600_000).contains(leaseMilliseconds), "lease is 100ms to 12h")
+        try demand((100...day / 2).contains(leaseMilliseconds), "lease is 100ms to 12h")
+        try demand((leaseMilliseconds...7 * day).contains(leaseTotalMilliseconds), "lease_total is lease to 7d")
         try demand((0...day).contains(backoffBaseMilliseconds), "backoff_base is 0 to 1d")
-        try demand((backoffBaseMilliseconds...7 * day).contains(backoffCapMilliseconds),
-            "backoff_cap is backoff_base to 7d")
+        try demand(
+            (backoffBaseMilliseconds...7 * day).contains(backoffCapMilliseconds), "backoff_cap is backoff_base to 7d")
         try demand((1...1000).contains(poisonDeathsMax), "poison_deaths_max is 1 to 1000")
-        try demand((0...7 * day).contains(dedupWindowMilliseconds), "dedup_window is 0 to 7d")
     }
+}
+
+/// The settings of a topic. Stored in the log.
+public struct TopicSettings: Hashable, Sendable {
+    /// Publishes answer `TOPIC_FULL` from this number of unsettled messages on; 0 means no limit of its own.
+    public var messagesMax: UInt64 = 0
+    /// How long a dedup id is remembered; 0 to 7 days.
+    public var dedupWindowMilliseconds: Int64 = 600_000
+    /// For the subscriptions that have no settings of their own.
+    public var delivery = DeliverySettings()
+
+    public init() {}
+
+    /// - Throws: `SETTING_INVALID`, naming the setting and its range.
+    public func validate() throws(BrokerError) {
+        try demand((0...7 * 86_400_000).contains(dedupWindowMilliseconds), "dedup_window is 0 to 7d")
+        try delivery.validate()
+    }
+}
+
+private func demand(_ holds: Bool, _ rule: String) throws(BrokerError) {
+    if !holds { throw BrokerError(.settingInvalid, rule) }
 }
 
 /// Where a new subscription begins.
@@ -42,6 +59,8 @@ public enum StartPosition: Hashable, Sendable {
 /// A subscription in numbers.
 public struct SubscriptionStatus: Hashable, Sendable {
     public var name: SubscriptionName
+    /// Nil: it follows its topic.
+    public var settings: DeliverySettings?
     public var consumers: UInt32 = 0
     public var ready: UInt64 = 0
     public var delayed: UInt64 = 0

@@ -28,6 +28,8 @@ public enum Request: Hashable, Sendable {
     case topicDelete(TopicName)
     case topicList
     case subscriptionCreate(SubscriptionName, StartPosition)
+    /// Nil: the subscription follows its topic again.
+    case subscriptionSet(SubscriptionName, DeliverySettings?)
     case subscriptionDelete(SubscriptionName)
     case status
     /// Messages of a topic in publish order from `from` on, without delivering them.

@@ -13,6 +13,7 @@ extension BrokerState {
         case .topicDeleted(let id): deleteTopic(id)
         case .subscriptionDefined(let id, let topic, let name, let start, let renames):
             defineSubscription(id, topic, name, start, renames: renames)
+        case .subscriptionSet(let id, let settings): subscriptions[id]?.settings = settings
         case .subscriptionDeleted(let id): deleteSubscription(id)
         case .published(let message): applyPublished(message, address)
         case .acknowledged(let id, let messages):

@@ -30,7 +30,7 @@ extension BrokerState {
             throw BrokerError(
                 .consumerLimit, "the connection has \(limits.consumersPerConnectionMax) consumers, the limit")
         }
-        if let leaseMilliseconds, !(100...Lease.lifeMillisecondsMax).contains(leaseMilliseconds) {
+        if let leaseMilliseconds, !(100...Lease.millisecondsMax).contains(leaseMilliseconds) {
             throw BrokerError(.settingInvalid, "a lease is 100 ms to 12 h, not \(leaseMilliseconds) ms")
         }
         let subscription = try ensureSubscription(name, start: start)
@@ -87,7 +87,7 @@ extension BrokerState {
             origin: origin, subscriptions: ids, acknowledges: acknowledges)
         for id in ids { subscriptions[id]?.waiting.append(PopKey(session: origin.session, pop: number)) }
         if timeoutMilliseconds > 0 {
-            let deadline = now.monotonic + min(timeoutMilliseconds, Lease.lifeMillisecondsMax)
+            let deadline = now.monotonic + min(timeoutMilliseconds, Lease.millisecondsMax)
             popDeadlines.insert(PopDeadline(deadline: deadline, pop: number, session: origin.session))
         }
     }

@@ -65,6 +65,10 @@ extension BrokerState {
         case .subscriptionCreate(let name, let start):
             _ = try ensureSubscription(name, start: start)
             return .done
+        case .subscriptionSet(let name, let settings):
+            try settings?.validate()
+            try record([.subscriptionSet(try known(name).id, settings)])
+            return .done
         case .subscriptionDelete(let name):
             let subscription = try known(name)
             endConsumers(of: [subscription.id])

@@ -76,11 +76,12 @@ extension BrokerState {
     ) -> [BrokerError?] {
         ids.map { id in
             do throws(BrokerError) {
-                guard (100...Lease.lifeMillisecondsMax).contains(milliseconds) else {
+                guard (100...Lease.millisecondsMax).contains(milliseconds) else {
                     throw BrokerError(.settingInvalid, "an extension is 100 ms to 12 h, not \(milliseconds) ms")
                 }
                 let lease = try self.lease(id, of: session, now: now)
-                let deadline = min(now.monotonic + milliseconds, lease.takenAt + Lease.lifeMillisecondsMax)
+                let bound = lease.takenAt + settings(of: lease.subscription).leaseTotalMilliseconds
+                let deadline = min(now.monotonic + milliseconds, bound)
                 leases[id]?.deadline = deadline
                 leaseDeadlines.insert(LeaseDeadline(deadline: deadline, lease: id))
                 return nil
@@ -134,7 +135,7 @@ extension BrokerState {
 
     /// Full jitter: uniform in 0…min(cap, base·2ⁿ), n counted from the first failure. Source: "Exponential Backoff And
     /// Jitter", AWS Architecture Blog, 2015.
-    private func backoff(attempt: UInt32, _ settings: TopicSettings) -> Int64 {
+    private func backoff(attempt: UInt32, _ settings: DeliverySettings) -> Int64 {
         let doublings = Int64(min(max(attempt, 1) - 1, 40))
         let (grown, overflow) = settings.backoffBaseMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
         let ceiling = overflow ? settings.backoffCapMilliseconds : min(grown, settings.backoffCapMilliseconds)

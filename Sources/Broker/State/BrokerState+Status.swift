@@ -9,6 +9,7 @@ extension BrokerState {
             status.subscriptions = topic.subscriptions.compactMap { id in
                 guard let subscription = subscriptions[id] else { return nil }
                 var status = SubscriptionStatus(name: subscription.name)
+                status.settings = subscription.settings
                 status.consumers = UInt32(subscription.consumers.count)
                 status.ready = UInt64(subscription.readyCount)
                 status.delayed = UInt64(subscription.delayedCount)
@@ -84,6 +85,7 @@ extension BrokerState {
                 guard let subscription = subscriptions[id] else { continue }
                 facts.append(
                     .subscriptionDefined(id, topic.id, name: subscription.name.name, start: .now, renames: true))
+                facts.append(.subscriptionSet(id, subscription.settings))
             }
             if !topic.dedupEntries.isEmpty { facts.append(.deduplicated(topic.id, topic.dedupEntries)) }
         }

@@ -137,8 +137,9 @@ final class BrokerState {
         return nil
     }
 
-    func settings(of subscription: SubscriptionID) -> TopicSettings {
-        subscriptions[subscription].flatMap { topics[$0.topic]?.settings } ?? limits.defaults
+    func settings(of id: SubscriptionID) -> DeliverySettings {
+        guard let subscription = subscriptions[id] else { return limits.defaults.delivery }
+        return subscription.settings ?? topics[subscription.topic]?.settings.delivery ?? limits.defaults.delivery
     }
 
     /// The oldest segment that holds a live message; nil when none does.

@@ -54,6 +54,8 @@ enum Fact: Hashable, Sendable {
     case topicDeleted(TopicID)
     /// With `renames` the subscription exists already, as the topic's `default`, and gets this name.
     case subscriptionDefined(SubscriptionID, TopicID, name: String, start: StartPosition, renames: Bool)
+    /// Nil: the subscription follows its topic.
+    case subscriptionSet(SubscriptionID, DeliverySettings?)
     case subscriptionDeleted(SubscriptionID)
     case published(PublishedMessage)
     case acknowledged(SubscriptionID, [MessageID])

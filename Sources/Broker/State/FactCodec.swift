@@ -52,6 +52,10 @@ enum FactCodec {
             writer.u8(start == .beginning ? 0 : 1)
             writer.u8(renames ? 1 : 0)
         case .subscriptionDeleted(let id): writer.kind(4, id.rawValue)
+        case .subscriptionSet(let id, let settings):
+            writer.kind(15, id.rawValue)
+            writer.u8(settings == nil ? 0 : 1)
+            if let settings { encode(settings, &writer) }
         case .published(let message):
             writer.kind(5, message.topic.rawValue)
             encode(message, &writer)
@@ -93,13 +97,18 @@ enum FactCodec {
     }
 
     private static func encode(_ settings: TopicSettings, _ writer: inout FactWriter) {
+        writer.u64(settings.messagesMax)
+        writer.i64(settings.dedupWindowMilliseconds)
+        encode(settings.delivery, &writer)
+    }
+
+    private static func encode(_ settings: DeliverySettings, _ writer: inout FactWriter) {
         writer.u32(settings.attemptsMax)
         writer.i64(settings.leaseMilliseconds)
+        writer.i64(settings.leaseTotalMilliseconds)
         writer.i64(settings.backoffBaseMilliseconds)
         writer.i64(settings.backoffCapMilliseconds)
         writer.u32(settings.poisonDeathsMax)
-        writer.u64(settings.messagesMax)
-        writer.i64(settings.dedupWindowMilliseconds)
     }
 
     private static func encode(_ message: PublishedMessage, _ writer: inout FactWriter) {
@@ -157,7 +166,7 @@ enum FactCodec {
         switch kind {
         case 1:
             guard let name = TopicName(try reader.string()) else { throw Malformed(offset: start) }
-            return .topicDefined(TopicID(rawValue: number), name, try settings(&reader))
+            return .topicDefined(TopicID(rawValue: number), name, try topicSettings(&reader))
         case 2: return .topicDeleted(TopicID(rawValue: number))
         case 3:
             let topic = TopicID(rawValue: try reader.u32())
@@ -204,19 +213,27 @@ enum FactCodec {
             return .counted(
                 nextMessage: message, nextTopic: TopicID(rawValue: number),
                 nextSubscription: SubscriptionID(rawValue: try reader.u32()))
+        case 15: return .subscriptionSet(subscription, try reader.u8() == 1 ? try deliverySettings(&reader) : nil)
         default: throw Malformed(offset: start)
         }
     }
 
-    private static func settings(_ reader: inout FactReader) throws(Malformed) -> TopicSettings {
+    private static func topicSettings(_ reader: inout FactReader) throws(Malformed) -> TopicSettings {
         var settings = TopicSettings()
+        settings.messagesMax = try reader.u64()
+        settings.dedupWindowMilliseconds = try reader.i64()
+        settings.delivery = try deliverySettings(&reader)
+        return settings
+    }
+
+    private static func deliverySettings(_ reader: inout FactReader) throws(Malformed) -> DeliverySettings {
+        var settings = DeliverySettings()
         settings.attemptsMax = try reader.u32()
         settings.leaseMilliseconds = try reader.i64()
+        settings.leaseTotalMilliseconds = try reader.i64()
         settings.backoffBaseMilliseconds = try reader.i64()
         settings.backoffCapMilliseconds = try reader.i64()
         settings.poisonDeathsMax = try reader.u32()
-        settings.messagesMax = try reader.u64()
-        settings.dedupWindowMilliseconds = try reader.i64()
         return settings
     }
 

@@ -53,8 +53,8 @@ struct Lease {
     let message: MessageID
     let takenAt: Int64
     var deadline: Int64
-    /// However often it is extended, a lease ends 12 hours after its delivery.
-    static let lifeMillisecondsMax: Int64 = 12 * 3_600_000
+    /// The longest lease, and the longest single extension: 12 hours.
+    static let millisecondsMax: Int64 = 12 * 3_600_000
 }
 
 struct LeaseDeadline: Comparable {

@@ -43,6 +43,8 @@ struct Subscription {
     let id: SubscriptionID
     let topic: TopicID
     var name: SubscriptionName
+    /// Nil: it follows its topic.
+    var settings: DeliverySettings?
     private(set) var slots: [MessageID: Slot] = [:]
     var ready = ReadyQueue()
     private(set) var readyCount = 0

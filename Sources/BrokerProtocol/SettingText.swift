@@ -1,0 +1,98 @@
+/// Settings as people write them: in configuration files, on the command line, in status output.
+public enum SettingText {
+    /// A time span such as `250ms`, `30s`, `10m`, `12h`, `7d`, or `0`.
+    /// - Returns: Milliseconds; nil when the text is none of these or too large.
+    public static func milliseconds(_ text: String) -> Int64? {
+        if text == "0" { return 0 }
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let units: [String: Int64] = ["ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+        guard let number = Int64(digits), let unit = units[String(text.dropFirst(digits.count))] else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: unit)
+        return overflow ? nil : product
+    }
+
+    /// The shortest exact form that ``milliseconds(_:)`` reads.
+    public static func span(milliseconds: Int64) -> String {
+        if milliseconds == 0 { return "0" }
+        let units: [(String, Int64)] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
+        for (unit, size) in units where milliseconds % size == 0 { return "\(milliseconds / size)\(unit)" }
+        return "\(milliseconds)ms"
+    }
+
+    /// A size such as `512`, `64K`, `8M`, `1G` (powers of 1024).
+    /// - Returns: Bytes; nil when the text is none of these or too large.
+    public static func bytes(_ text: String) -> Int? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let units: [String: Int] = ["": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30]
+        guard let number = Int(digits), let unit = units[String(text.dropFirst(digits.count))] else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: unit)
+        return overflow ? nil : product
+    }
+
+    static func invalid(_ key: String, _ value: String, _ expected: String) -> BrokerError {
+        BrokerError(.settingInvalid, "\(key) = \(value): expected \(expected)")
+    }
+
+    static func span(_ key: String, _ value: String) throws(BrokerError) -> Int64 {
+        guard let milliseconds = milliseconds(value) else {
+            throw invalid(key, value, "a time span such as 250ms, 30s, 10m, 12h, 7d")
+        }
+        return milliseconds
+    }
+
+    static func number<Number: FixedWidthInteger>(_ key: String, _ value: String) throws(BrokerError) -> Number {
+        guard let number = Number(value) else { throw invalid(key, value, "a whole number from 0 on") }
+        return number
+    }
+}
+
+extension DeliverySettings {
+    /// Changes one setting by its name.
+    /// - Returns: False when there is no setting of that name.
+    /// - Throws: `SETTING_INVALID` when the value cannot be read; ranges are checked by ``validate()``.
+    public mutating func set(_ key: String, to value: String) throws(BrokerError) -> Bool {
+        switch key {
+        case "attempts_max": attemptsMax = try SettingText.number(key, value)
+        case "lease": leaseMilliseconds = try SettingText.span(key, value)
+        case "lease_total": leaseTotalMilliseconds = try SettingText.span(key, value)
+        case "backoff_base": backoffBaseMilliseconds = try SettingText.span(key, value)
+        case "backoff_cap": backoffCapMilliseconds = try SettingText.span(key, value)
+        case "poison_deaths_max": poisonDeathsMax = try SettingText.number(key, value)
+        default: return false
+        }
+        return true
+    }
+
+    /// Every setting by its name, in the order of the documents.
+    public var entries: [(key: String, value: String)] {
+        [
+            ("attempts_max", String(attemptsMax)),
+            ("lease", SettingText.span(milliseconds: leaseMilliseconds)),
+            ("lease_total", SettingText.span(milliseconds: leaseTotalMilliseconds)),
+            ("backoff_base", SettingText.span(milliseconds: backoffBaseMilliseconds)),
+            ("backoff_cap", SettingText.span(milliseconds: backoffCapMilliseconds)),
+            ("poison_deaths_max", String(poisonDeathsMax)),
+        ]
+    }
+}
+
+extension TopicSettings {
+    /// Changes one setting by its name, those of delivery included.
+    /// - Returns: False when there is no setting of that name.
+    /// - Throws: `SETTING_INVALID` when the value cannot be read; ranges are checked by ``validate()``.
+    public mutating func set(_ key: String, to value: String) throws(BrokerError) -> Bool {
+        switch key {
+        case "messages_max": messagesMax = try SettingText.number(key, value)
+        case "dedup_window": dedupWindowMilliseconds = try SettingText.span(key, value)
+        default: return try delivery.set(key, to: value)
+        }
+        return true
+    }
+
+    public var entries: [(key: String, value: String)] {
+        [
+            ("messages_max", String(messagesMax)),
+            ("dedup_window", SettingText.span(milliseconds: dedupWindowMilliseconds)),
+        ] + delivery.entries
+    }
+}
