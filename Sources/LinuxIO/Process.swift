@@ -23,7 +23,9 @@ package enum Process {
         let bytes = Array(text.utf8)
         var offset = 0
         while offset < bytes.count {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress! + offset, $0.count - offset) }
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(number, $0.baseAddress! + offset, $0.count - offset)
+            }
             if count < 0 && errno != EINTR { return }
             offset += max(count, 0)
         }

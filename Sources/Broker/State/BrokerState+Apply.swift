@@ -67,7 +67,8 @@ extension BrokerState {
         let bytes = published.body.count + 64
         messages[published.id] = Message(
             id: published.id, topic: published.topic, publishedAt: published.publishedAt,
-            priority: published.priority, expiresAt: published.expiresAt, address: address, bytes: bytes, owed: owed)
+            priority: published.priority, deliverAt: published.deliverAt, expiresAt: published.expiresAt,
+            address: address, bytes: bytes, owed: owed)
         liveBytes[address.position / segmentBytes, default: 0] += bytes
         topics[published.topic]?.order.append(published.id)
         topics[published.topic]?.messageCount += 1
@@ -162,21 +163,21 @@ extension BrokerState {
     }
 
     private func defineSubscription(
-        _ id: SubscriptionID, _ topic: TopicID, _ name: String, _ start: StartPosition, renames: Bool
+        _ subscription: SubscriptionID, _ topic: TopicID, _ name: String, _ start: StartPosition, renames: Bool
     ) {
-        nextSubscription = max(nextSubscription, id.rawValue + 1)
+        nextSubscription = max(nextSubscription, subscription.rawValue + 1)
         guard let topicName = topics[topic]?.name else { return }
         let full = SubscriptionName(topic: topicName, name: name)
-        if subscriptions[id] != nil {
-            if renames { subscriptions[id]?.name = full }
+        if subscriptions[subscription] != nil {
+            if renames { subscriptions[subscription]?.name = full }
             return
         }
-        subscriptions[id] = Subscription(id: id, topic: topic, name: full)
-        topics[topic]?.subscriptions.append(id)
-        if start == .beginning {
-            for message in topics[topic]?.order.waiting ?? [] where messages[message] != nil {
-                enqueue(message, to: id, readyAt: nil, isFresh: true)
-            }
+        subscriptions[subscription] = Subscription(id: subscription, topic: topic, name: full)
+        topics[topic]?.subscriptions.append(subscription)
+        if start == .now { return }
+        for id in topics[topic]?.order.waiting ?? [] {
+            guard let message = messages[id], start.includes(message) else { continue }
+            enqueue(message.id, to: subscription, readyAt: message.deliverAt, isFresh: true)
         }
     }
 
@@ -192,5 +193,16 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription) }
         topics[id] = nil
         topicsByName[topic.name] = nil
+    }
+}
+
+extension StartPosition {
+    fileprivate func includes(_ message: Message) -> Bool {
+        switch self {
+        case .beginning: true
+        case .now: false
+        case .time(let time): message.publishedAt >= time
+        case .message(let id): message.id >= id
+        }
     }
 }

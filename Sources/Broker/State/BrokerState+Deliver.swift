@@ -72,7 +72,8 @@ extension BrokerState {
         var ids: [SubscriptionID] = []
         for name in names { ids.append(try ensureSubscription(name, start: .beginning)) }
         for id in ids {
-            if let notice = take(from: id, session: origin.session, consumer: nil, acknowledges: acknowledges, now: now) {
+            if let notice = take(from: id, session: origin.session, consumer: nil, acknowledges: acknowledges, now: now)
+            {
                 emit(.answerPop(origin, notice))
                 return
             }

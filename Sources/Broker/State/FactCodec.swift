@@ -49,7 +49,7 @@ enum FactCodec {
             writer.kind(3, id.rawValue)
             writer.u32(topic.rawValue)
             writer.string(name)
-            writer.u8(start == .beginning ? 0 : 1)
+            encode(start, &writer)
             writer.u8(renames ? 1 : 0)
         case .subscriptionDeleted(let id): writer.kind(4, id.rawValue)
         case .subscriptionSet(let id, let settings):
@@ -93,6 +93,28 @@ enum FactCodec {
             writer.kind(14, topic.rawValue)
             writer.u64(message.rawValue)
             writer.u32(subscription.rawValue)
+        }
+    }
+
+    private static func encode(_ start: StartPosition, _ writer: inout FactWriter) {
+        switch start {
+        case .beginning: writer.kindAndValue(0, 0)
+        case .now: writer.kindAndValue(1, 0)
+        case .time(let time): writer.kindAndValue(2, UInt64(bitPattern: time.milliseconds))
+        case .message(let id): writer.kindAndValue(3, id.rawValue)
+        }
+    }
+
+    private static func startPosition(_ reader: inout FactReader) throws(Malformed) -> StartPosition {
+        let at = reader.offset
+        let kind = try reader.u8()
+        let value = try reader.u64()
+        switch kind {
+        case 0: return .beginning
+        case 1: return .now
+        case 2: return .time(WallTime(milliseconds: Int64(bitPattern: value)))
+        case 3: return .message(MessageID(rawValue: value))
+        default: throw Malformed(offset: at)
         }
     }
 
@@ -172,7 +194,7 @@ enum FactCodec {
             let topic = TopicID(rawValue: try reader.u32())
             let name = try reader.string()
             guard TopicName(name) != nil else { throw Malformed(offset: start) }
-            let start: StartPosition = try reader.u8() == 0 ? .beginning : .now
+            let start = try startPosition(&reader)
             return .subscriptionDefined(subscription, topic, name: name, start: start, renames: try reader.u8() == 1)
         case 4: return .subscriptionDeleted(subscription)
         case 5: return .published(try message(&reader, TopicID(rawValue: number)))
@@ -245,7 +267,9 @@ enum FactCodec {
         let expiresAt = try reader.time()
         let dedupID = try reader.optional()
         var headers: [Header] = []
-        for _ in 0..<(try reader.count(itemBytes: 4)) { headers.append(Header(try reader.string(), try reader.string())) }
+        for _ in 0..<(try reader.count(itemBytes: 4)) {
+            headers.append(Header(try reader.string(), try reader.string()))
+        }
         let body = try reader.bytes(try reader.count(itemBytes: 1))
         return PublishedMessage(
             id: id, topic: topic, publishedAt: publishedAt, priority: priority, deliverAt: deliverAt,
@@ -278,7 +302,9 @@ private struct FactWriter {
     var bytes: [UInt8] = []
 
     mutating func u8(_ value: UInt8) { bytes.append(value) }
-    mutating func u16(_ value: UInt16) { for shift in [0, 8] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) } }
+    mutating func u16(_ value: UInt16) {
+        for shift in [0, 8] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
     mutating func u32(_ value: UInt32) {
         for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
     }
@@ -290,6 +316,10 @@ private struct FactWriter {
     mutating func kind(_ kind: UInt8, _ number: UInt32) {
         u8(kind)
         u32(number)
+    }
+    mutating func kindAndValue(_ kind: UInt8, _ value: UInt64) {
+        u8(kind)
+        u64(value)
     }
     mutating func string(_ text: String) {
         precondition(text.utf8.count <= 65_535, "a logged text has at most 65535 bytes")

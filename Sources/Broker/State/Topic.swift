@@ -6,6 +6,7 @@ struct Message {
     let topic: TopicID
     let publishedAt: WallTime
     let priority: UInt8
+    let deliverAt: WallTime?
     let expiresAt: WallTime?
     var address: RecordAddress
     /// Bytes of its record, roughly; for the accounting of segments.
