@@ -3,7 +3,7 @@ extension ByteReader {
     /// How many leases the runs of one frame may name in sum: a short frame must not ask for endless work.
     static let leasesPerFrameMax = 100_000
 
-    mutating func topic() throws(Malformed) -> TopicName {
+    package mutating func topic() throws(Malformed) -> TopicName {
         let at = offset
         guard let name = TopicName(try text("topic")) else {
             throw Malformed(offset: at, what: "a topic is 1 to 255 bytes of printable UTF-8 without space and @")
@@ -19,7 +19,7 @@ extension ByteReader {
         return name
     }
 
-    mutating func startPosition() throws(Malformed) -> StartPosition {
+    package mutating func startPosition() throws(Malformed) -> StartPosition {
         let at = offset
         let kind = try u8("start")
         let value = try u64("start value")
@@ -32,7 +32,7 @@ extension ByteReader {
         }
     }
 
-    mutating func headers() throws(Malformed) -> [Header] {
+    package mutating func headers() throws(Malformed) -> [Header] {
         var headers: [Header] = []
         for _ in 0..<(try count("headers", itemBytes: 4)) {
             headers.append(Header(try text("header key"), try text("header value")))
@@ -155,7 +155,7 @@ extension ByteReader {
         return results
     }
 
-    mutating func optionalText(_ what: String) throws(Malformed) -> String? {
+    package mutating func optionalText(_ what: String) throws(Malformed) -> String? {
         try flag("has \(what)") ? try text(what) : nil
     }
 
@@ -176,7 +176,7 @@ extension ByteReader {
             deadAt: WallTime(milliseconds: try i64("dead at")), headers: try headers(), body: try blob("body"))
     }
 
-    mutating func topicSettings() throws(Malformed) -> TopicSettings {
+    package mutating func topicSettings() throws(Malformed) -> TopicSettings {
         var settings = TopicSettings()
         settings.messagesMax = try u64("messages_max")
         settings.dedupWindowMilliseconds = try i64("dedup_window")
@@ -184,7 +184,7 @@ extension ByteReader {
         return settings
     }
 
-    mutating func optionalDeliverySettings() throws(Malformed) -> DeliverySettings? {
+    package mutating func optionalDeliverySettings() throws(Malformed) -> DeliverySettings? {
         try flag("has settings") ? try deliverySettings() : nil
     }
 

@@ -2,7 +2,7 @@
 extension ByteWriter {
     mutating func subscription(_ name: SubscriptionName) { text("\(name.topic.text)@\(name.name)") }
 
-    mutating func start(_ start: StartPosition) {
+    package mutating func start(_ start: StartPosition) {
         switch start {
         case .beginning: startFields(0, 0)
         case .now: startFields(1, 0)
@@ -16,7 +16,7 @@ extension ByteWriter {
         u64(value)
     }
 
-    mutating func headers(_ headers: [Header]) {
+    package mutating func headers(_ headers: [Header]) {
         u32(UInt32(headers.count))
         for header in headers {
             text(header.key)
@@ -96,7 +96,7 @@ extension ByteWriter {
         }
     }
 
-    mutating func optionalText(_ value: String?) {
+    package mutating func optionalText(_ value: String?) {
         u8(value == nil ? 0 : 1)
         if let value { text(value) }
     }
@@ -128,13 +128,13 @@ extension ByteWriter {
         blob(letter.body)
     }
 
-    mutating func settings(_ settings: TopicSettings) {
+    package mutating func settings(_ settings: TopicSettings) {
         u64(settings.messagesMax)
         i64(settings.dedupWindowMilliseconds)
         deliverySettings(settings.delivery)
     }
 
-    mutating func settings(_ settings: DeliverySettings?) {
+    package mutating func settings(_ settings: DeliverySettings?) {
         u8(settings == nil ? 0 : 1)
         if let settings { deliverySettings(settings) }
     }
