@@ -3,6 +3,7 @@
 #define CLINUX_H
 
 #include "options.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
