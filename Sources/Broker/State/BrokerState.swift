@@ -29,7 +29,7 @@ struct StateLimits: Hashable, Sendable {
 /// Dictionaries are for lookups; whatever has an effect goes in the order of ids or of creation.
 final class BrokerState {
     var limits: StateLimits
-    let journal: any Journal
+    var journal: any Journal
     let segmentBytes: UInt64
     var random: SeededRandom
     /// Lease ids of this start begin above those of all earlier ones.
