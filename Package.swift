@@ -57,7 +57,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["TestSupport", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
+            dependencies: ["TestSupport", "LinuxIO", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -2,7 +2,7 @@ package import BrokerProtocol
 
 /// One connection to a ``TestBroker``.
 package struct TestConnection: MessageBroker {
-    static let lost = BrokerError(.connectionLost, "the test dropped the connection")
+    package static let lost = BrokerError(.connectionLost, "the test dropped the connection")
 
     private let broker: TestBroker
     private let number: Int
