@@ -32,11 +32,10 @@ enum Systemd {
     }
 
     /// The sockets that the manager opened for this process, close-on-exec, and forgets the variables that told so.
-    /// - Returns: An error number when the variables are damaged.
-    static func inheritedDescriptors() -> Result<[(name: String, number: Int32)], InheritedSockets.Failure> {
+    static func inheritedDescriptors() throws(InheritedSockets.Failure) -> [(name: String, number: Int32)] {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = unsafe sd_listen_fds_with_names(1, &names)
-        guard count >= 0 else { return .failure(.unreadable(code: -count)) }
+        guard count >= 0 else { throw .unreadable(code: -count) }
         defer {
             if let list = unsafe names {
                 for index in 0..<Int(count) { unsafe free(list[index]) }
@@ -48,7 +47,7 @@ enum Systemd {
             let name = unsafe names?[Int(index)].map { unsafe String(cString: $0) }
             result.append((name ?? "unknown", SD_LISTEN_FDS_START + index))
         }
-        return .success(result)
+        return result
     }
 
     static func isStreamListener(_ number: Int32) -> Bool {

@@ -26,7 +26,8 @@ package struct WatchdogGate: Sendable {
 
     private struct Observation {
         var turns: UInt64
-        /// Since when the part has had work without progress.
+        var hasWork: Bool
+        /// Since when the part has had work without progress; its time starts when it is first seen with work.
         var since: Int64
     }
 
@@ -41,10 +42,10 @@ package struct WatchdogGate: Sendable {
         var stalled: [String] = []
         for part in parts {
             let last = observations[part.name]
-            if let last, part.hasWork, part.turns == last.turns {
+            if let last, part.hasWork, last.hasWork, part.turns == last.turns {
                 if now - last.since > stallMilliseconds { stalled.append(part.name) }
             } else {
-                observations[part.name] = Observation(turns: part.turns, since: now)
+                observations[part.name] = Observation(turns: part.turns, hasWork: part.hasWork, since: now)
             }
         }
         return stalled.isEmpty ? .ping : .withhold(stalled: stalled)
@@ -58,7 +59,8 @@ package final class Watchdog: Sendable {
 
     /// - Parameters:
     ///   - intervalMilliseconds: From ``ServiceNotifier/watchdogMilliseconds()``.
-    ///   - sample: Reads the parts' counters; called on the watchdog's thread, must not block.
+    ///   - sample: Reads the parts' counters; called on the watchdog's thread, must not block. A part with work must
+    ///     make progress at least once in half the interval.
     package init(
         intervalMilliseconds: Int64, notifier: ServiceNotifier, logger: Logger,
         sample: @escaping @Sendable () -> [WatchdogGate.Part]
