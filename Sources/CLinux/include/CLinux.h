@@ -2,6 +2,8 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include "options.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
