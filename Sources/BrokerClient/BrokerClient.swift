@@ -23,6 +23,8 @@ public final class BrokerClient: MessageBroker {
     public let identity: UInt64
     public let limits: ProtocolLimits
 
+    private static let connectMilliseconds = 10_000
+
     private let mailbox: Mailbox
     private let lastConsumer = Atomic<UInt32>(0)
 
@@ -60,7 +62,9 @@ public final class BrokerClient: MessageBroker {
         try await connect(
             name: endpoint.description, client: client, instance: instance,
             heartbeatMilliseconds: heartbeatMilliseconds
-        ) { () throws(SystemError) in try Socket.connect(to: endpoint) }
+        ) { () throws(SystemError) in
+            try Socket.connect(to: endpoint, timeoutMilliseconds: connectMilliseconds)
+        }
     }
 
     /// - Parameter dial: Makes the connection; runs on the connection's own thread and may block.

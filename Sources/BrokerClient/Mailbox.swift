@@ -46,9 +46,11 @@ final class Mailbox: Sendable {
 
     var wakerNumber: Int32 { waker.number }
 
-    /// Waits until there is room for another request.
+    var hasRoom: Bool { state.withLock { !$0.isFull } }
+
+    /// Waits until there is room for another request, or the connection has ended.
     func waitForRoom() async {
-        while state.withLock({ $0.isFull }) {
+        while !hasRoom {
             await withCheckedContinuation { continuation in
                 let isFull = state.withLock { state in
                     if state.isFull { state.blocked.append(continuation) }
