@@ -233,7 +233,10 @@ struct RuntimeState {
         held.append(
             Held(ticket: ticket, delivery: delivery, generation: generation, stage: .waiting, startedAt: .zero))
         actions.append(.keepLease(delivery.lease, milliseconds: delivery.leaseMilliseconds))
-        guard phase == .running, link == .up else { return releaseWaiting() }
+        guard phase == .running, link == .up else {
+            if isUnsubscribed || link == .ending { releaseWaiting() }
+            return
+        }
         if credits.order.count == 1 { return }
         var counts: [SubscriptionName: Int] = [:]
         for item in held { counts[item.delivery.subscription, default: 0] += 1 }
@@ -297,7 +300,6 @@ struct RuntimeState {
         }
         phase = .cancelling(until: now + configuration.cancellationGrace * 2)
         actions.append(.report(.cancelling(running: running.count)))
-        releaseWaiting()
         for index in running { cancel(index, .drain, now) }
     }
 
@@ -321,7 +323,7 @@ struct RuntimeState {
             }
         }
         if case .draining(let until) = phase, until <= now { cancelAll(now) }
-        if case .cancelling(let until) = phase, until <= now { held = [] }
+        if case .cancelling(let until) = phase, until <= now { return end() }
         if stuck.count > configuration.stuckHandlersMax, failure == nil {
             failure = .stuckHandlers(stuck.count)
             if phase == .running { beginDrain(now) }
@@ -334,9 +336,9 @@ struct RuntimeState {
         case .running:
             if link != .ending { return }
             connectionLost(generation, BrokerError(.shuttingDown, "the broker ended the deliveries"), now)
-        case .draining:
+        case .draining, .cancelling:
+            // Until then, what is given back would be delivered here again.
             if isUnsubscribed || link == .closed { end() }
-        case .cancelling: end()
         case .ended: break
         }
     }
