@@ -159,7 +159,9 @@ struct RuntimeState {
         case .leasesLost(let leases): leasesLost(leases, now)
         case .answered: counters.brokerAnswers += 1
         case .drain: drain(now)
-        case .tick: break
+        case .tick:
+            // A wait between two tries is no standstill; a try that never ends is one.
+            if case .down = link { counters.brokerAnswers += 1 }
         }
     }
 
