@@ -38,7 +38,7 @@ let package = Package(
         room("DaemonKit", ["LinuxIO", "CSystemd", "CInih"]),
         room("Broker", ["SegmentLog", "BrokerProtocol", "LinuxIO", "DaemonKit"]),
         room("BrokerClient", ["BrokerProtocol", "LinuxIO"]),
-        room("Workers", ["BrokerProtocol", "CSQLite"]),
+        room("Workers", ["BrokerProtocol", "LinuxIO", "CSQLite"]),
 
         executable("brokerd", ["Broker", "DaemonKit"]),
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
