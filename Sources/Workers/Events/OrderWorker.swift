@@ -1,10 +1,10 @@
 /// A worker of the order flow: refuses an event that breaks a rule, names the field, and does `work` for the others.
-struct OrderWorker<Input: OrderEvent>: Worker {
+package struct OrderWorker<Input: OrderEvent>: Worker {
     private let work: @Sendable (Input, Attempt) async throws -> Outcome
 
-    init(_ work: @escaping @Sendable (Input, Attempt) async throws -> Outcome) { self.work = work }
+    package init(_ work: @escaping @Sendable (Input, Attempt) async throws -> Outcome) { self.work = work }
 
-    func handle(_ event: Input, _ attempt: Attempt) async throws -> Outcome {
+    package func handle(_ event: Input, _ attempt: Attempt) async throws -> Outcome {
         do {
             try event.validate()
         } catch {
@@ -13,7 +13,7 @@ struct OrderWorker<Input: OrderEvent>: Worker {
         return try await work(event, attempt)
     }
 
-    func verdict(for error: any Error, _ attempt: Attempt) -> Outcome { .forStoreError(error) }
+    package func verdict(for error: any Error, _ attempt: Attempt) -> Outcome { .forStoreError(error) }
 }
 
 extension Publication {
