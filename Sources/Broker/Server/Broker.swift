@@ -133,9 +133,25 @@ public final class Broker: Sendable {
         try result.get()
     }
 
+    /// The same for a thread that may block.
+    package func reconfigureAndWait(_ configuration: BrokerConfiguration) throws(BrokerError) {
+        let answer = Monitor<Result<Void, BrokerError>?>(nil)
+        guard mailbox.post(.configure(configuration) { result in answer.update { $0 = result } }) else {
+            throw BrokerError(.closed, "the broker has ended")
+        }
+        try answer.wait { $0 }?.get()
+    }
+
     /// Asks for an end: nothing is delivered any more, verdicts are taken until all leases are settled or the time is
     /// over, then everything is synced. Returns at once; ``waitUntilEnded()`` tells when.
     public func drain(milliseconds: Int64) { _ = mailbox.post(.drain(milliseconds: milliseconds)) }
+
+    /// Nil while the broker runs.
+    package var ending: Ending? {
+        phase.with { phase in
+            if case .ended(let ending) = phase { ending } else { nil }
+        }
+    }
 
     /// Blocks until the broker has ended.
     package func waitUntilEnded() -> Ending {

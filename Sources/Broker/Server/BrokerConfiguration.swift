@@ -1,6 +1,6 @@
 public import BrokerProtocol
 package import LinuxIO
-package import SegmentLog
+import SegmentLog
 
 /// Every setting of a broker with its default. Read once, passed down, never global.
 public struct BrokerConfiguration: Equatable, Sendable {

@@ -25,14 +25,19 @@ struct ConnectionTable {
 
     subscript(session: SessionID) -> Connection? { bySession[session] }
 
-    /// - Parameter make: Given the token, which is never below 2³².
-    mutating func add(_ make: (UInt64) -> Connection) -> Connection {
+    /// What the next inserted connection must carry; never below 2³².
+    var nextToken: UInt64 {
+        let index = free.last ?? slots.count
+        let generation = index < slots.count ? slots[index].generation : 1
+        return generation << Self.generationShift | UInt64(index)
+    }
+
+    mutating func insert(_ connection: Connection) {
+        precondition(connection.token == nextToken)
         let index = free.popLast() ?? slots.count
         if index == slots.count { slots.append(Slot()) }
-        let connection = make(slots[index].generation << Self.generationShift | UInt64(index))
         slots[index].connection = connection
         bySession[connection.id] = connection
-        return connection
     }
 
     mutating func remove(_ connection: Connection) {

@@ -116,8 +116,12 @@ final class EventLoop {
     }
 
     private func startDraining(_ milliseconds: Int64) {
-        if drainDeadline != nil { return }
-        drainDeadline = now.monotonic + milliseconds
+        let deadline = now.monotonic + milliseconds
+        if let earlier = drainDeadline {
+            drainDeadline = min(earlier, deadline)
+            return
+        }
+        drainDeadline = deadline
         removeListeners()
         engine.state.drain()
     }
@@ -178,11 +182,10 @@ final class EventLoop {
                     limits: configuration.protocolLimits, identity: nextSession().rawValue,
                     heartbeatMilliseconds: configuration.heartbeatMilliseconds,
                     unconfirmedMax: configuration.unconfirmedMax)
-                let connection = connections.add { token in
-                    Connection(
-                        id: SessionID(rawValue: greeting.identity), token: token, descriptor: descriptor,
-                        greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
-                }
+                let connection = Connection(
+                    id: SessionID(rawValue: greeting.identity), token: connections.nextToken, descriptor: descriptor,
+                    greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
+                connections.insert(connection)
                 try poller.add(connection.descriptor.number, token: connection.token, interest: .read)
                 if isFull {
                     let error = BrokerError(
@@ -317,6 +320,7 @@ final class EventLoop {
 
     private func tick() {
         nextTick = now.monotonic + Self.tickMilliseconds
+        pulse.note(completed(engine.state.status()))
         if let at = acceptsAgainAt, at <= now.monotonic {
             acceptsAgainAt = nil
             for (index, listener) in listeners.enumerated() {

@@ -1,15 +1,22 @@
+package import BrokerProtocol
 package import DaemonKit
 import LinuxIO
 import SegmentLog
 import Synchronization
 
-/// What the loop tells the watchdog's thread: that it turns, and whether the writer moves on.
+/// What the loop tells other threads: that it turns, whether the writer moves on, and the broker in numbers.
 package final class Pulse: Sendable {
     private let turns = Atomic<UInt64>(0)
     private let writerSteps = Atomic<UInt64>(0)
     private let writerIsBusy = Atomic<Bool>(false)
+    private let latest = Monitor(BrokerStatus())
 
     package init() {}
+
+    func note(_ status: BrokerStatus) { latest.with { $0 = status } }
+
+    /// At most about a second old.
+    package var status: BrokerStatus { latest.with { $0 } }
 
     func beat(_ writer: LogHeartbeat) {
         turns.add(1, ordering: .relaxed)
