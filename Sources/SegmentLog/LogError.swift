@@ -19,6 +19,8 @@ package enum LogError: Error, Equatable, CustomStringConvertible {
     case recordTooLarge(bytes: Int, limit: Int)
     /// The position names no record of this log: never given out, or its segment was recycled.
     case noRecord(position: UInt64)
+    /// The directory for a new log has one already.
+    case notEmpty(directory: String)
     /// The log was closed.
     case closed
     case system(SystemError)
@@ -50,6 +52,8 @@ package enum LogError: Error, Equatable, CustomStringConvertible {
             "the record has \(bytes) bytes, the limit is \(limit); make it smaller"
         case .noRecord(let position):
             "the log has no record at position \(position)"
+        case .notEmpty(let directory):
+            "the directory \(directory) holds a log already; choose an empty one"
         case .closed: "the log is closed"
         case .system(let error): "the log failed: \(error)"
         }

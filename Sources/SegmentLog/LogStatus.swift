@@ -1,3 +1,5 @@
+package import LinuxIO
+
 /// Counters since the start.
 package struct LogStatistics: Equatable, Sendable {
     package var syncs: UInt64 = 0
@@ -6,6 +8,8 @@ package struct LogStatistics: Equatable, Sendable {
     package var maxSyncMicroseconds: Int64 = 0
     /// Empty segments that wait for use.
     package var sparesReady = 0
+    /// Why the last try to make one failed; nil when there is no trouble.
+    package var spareProblem: SystemError?
 }
 
 /// What a watchdog compares: a writer that is busy must move on.
