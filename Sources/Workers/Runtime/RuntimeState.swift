@@ -60,7 +60,8 @@ struct RuntimeState {
     enum Link: Hashable {
         /// The number of the try that starts at this time.
         case down(nextTry: Int, at: Duration)
-        case connecting(currentTry: Int)
+        /// Given up at this time.
+        case connecting(currentTry: Int, until: Duration)
         case up
         /// The broker sends no more deliveries: settle what is in hand, then reconnect.
         case ending
@@ -138,11 +139,10 @@ struct RuntimeState {
 
     private mutating func apply(_ input: Input, _ now: Duration) {
         switch input {
-        case .start: connect(currentTry: 1)
+        case .start: connect(currentTry: 1, now)
         case .connected(let generation): connected(generation)
         case .connectFailed(let generation, let error):
-            guard case .connecting(let currentTry) = link, generation == self.generation else { return }
-            counters.brokerAnswers += 1
+            guard case .connecting(let currentTry, _) = link, generation == self.generation else { return }
             reach(again: currentTry + 1, after: error, now)
         case .delivered(let generation, let delivery): delivered(generation, delivery)
         case .streamEnded(let generation):
@@ -172,7 +172,10 @@ struct RuntimeState {
         case .running, .ended: break
         case .draining(let until), .cancelling(let until): times.append(until)
         }
-        if case .down(_, let time) = link { times.append(time) }
+        switch link {
+        case .down(_, let time), .connecting(_, let time): times.append(time)
+        case .up, .ending, .closed: break
+        }
         for item in held {
             switch item.stage {
             case .running(let deadline): times.append(deadline)
@@ -188,15 +191,16 @@ struct RuntimeState {
 
     // MARK: The connection
 
-    private mutating func connect(currentTry: Int) {
+    private mutating func connect(currentTry: Int, _ now: Duration) {
         generation += 1
-        link = .connecting(currentTry: currentTry)
+        link = .connecting(currentTry: currentTry, until: now + configuration.connectTimeout)
         credits = CreditPlan(budget: credits.budget, subscriptions: credits.order)
         actions.append(.connect(generation: generation))
     }
 
     /// Full jitter: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
     private mutating func reach(again nextTry: Int, after error: BrokerError, _ now: Duration) {
+        counters.brokerAnswers += 1
         let base = configuration.reconnectBase.milliseconds
         let (product, overflow) = base.multipliedReportingOverflow(by: Int64(1) << min(nextTry, 40))
         let cap = configuration.reconnectCap.milliseconds
@@ -312,7 +316,7 @@ struct RuntimeState {
 
     /// What the time asks for.
     private mutating func advance(_ now: Duration) {
-        if case .down(let nextTry, let time) = link, time <= now { connect(currentTry: nextTry) }
+        advanceLink(now)
         for ticket in held.map(\.ticket) {
             guard let index = index(of: ticket) else { continue }
             switch held[index].stage {
@@ -329,6 +333,17 @@ struct RuntimeState {
         if stuck.count > configuration.stuckHandlersMax, failure == nil {
             failure = .stuckHandlers(stuck.count)
             if phase == .running { beginDrain(now) }
+        }
+    }
+
+    private mutating func advanceLink(_ now: Duration) {
+        switch link {
+        case .down(let nextTry, let time) where time <= now: connect(currentTry: nextTry, now)
+        case .connecting(let currentTry, let time) where time <= now:
+            generation += 1  // An answer that comes after all finds its try given up.
+            let span = SettingText.span(milliseconds: configuration.connectTimeout.milliseconds)
+            reach(again: currentTry + 1, after: BrokerError(.connectionRefused, "no answer within \(span)"), now)
+        case .down, .connecting, .up, .ending, .closed: break
         }
     }
 
