@@ -70,6 +70,12 @@ package final class TestBroker: Sendable {
         var deadline: Int64
     }
 
+    struct Waiter {
+        let number: Int
+        let condition: @Sendable (Record) -> Bool
+        let continuation: CheckedContinuation<Void, Never>
+    }
+
     struct State {
         var now: Int64 = 0
         var attemptsMax: UInt32 = 10
@@ -84,7 +90,9 @@ package final class TestBroker: Sendable {
         var nextConsumer: UInt32 = 1
         var record = Record()
         var faults = Faults()
-        var waiters: [(condition: @Sendable (Record) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
+        var waiters: [Waiter] = []
+        var nextWaiter = 1
+        var cancelledWaiters: Set<Int> = []
     }
 
     private let state = Mutex(State())
@@ -93,10 +101,20 @@ package final class TestBroker: Sendable {
 
     package var record: Record { state.withLock { $0.record } }
 
-    /// Suspends until the record satisfies the condition.
+    /// Suspends until the record satisfies the condition; a test whose time is over goes on, to fail by what it expects.
     package func until(_ condition: @escaping @Sendable (Record) -> Bool) async {
-        await withCheckedContinuation { continuation in
-            change { $0.waiters.append((condition, continuation)) }
+        let number = change { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                change { state in
+                    state.waiters.append(Waiter(number: number, condition: condition, continuation: continuation))
+                }
+            }
+        } onCancel: {
+            change { _ = $0.cancelledWaiters.insert(number) }
         }
     }
 
@@ -149,11 +167,13 @@ package final class TestBroker: Sendable {
             state.dispatch()
             state.record.leased = state.leases.count
             let record = state.record
-            let woken = state.waiters.filter { $0.condition(record) }.map(\.continuation)
-            state.waiters.removeAll { $0.condition(record) }
+            let woken = state.waiters.filter {
+                state.cancelledWaiters.contains($0.number) || $0.condition(record)
+            }
+            state.waiters.removeAll { waiter in woken.contains { $0.number == waiter.number } }
             return (value, woken)
         }
-        for continuation in woken { continuation.resume() }
+        for waiter in woken { waiter.continuation.resume() }
         return value
     }
 }

@@ -63,6 +63,7 @@ final class LeaseKeeper: Sendable {
 
     func start() {
         _ = SystemThread(name: "leases") { [self] in
+            SystemThread.detachCurrent()
             while turn() {}
         }
     }

@@ -12,8 +12,8 @@ extension RuntimeState {
         case .running: break
         }
         switch link {
-        case .connecting(1): return "connecting to the broker"
-        case .connecting(let nextTry), .down(let nextTry, _):
+        case .connecting(1, _): return "connecting to the broker"
+        case .connecting(let nextTry, _), .down(let nextTry, _):
             return "broker gone, reconnecting, \(Self.ordinal(nextTry)) try"
         case .ending: return "the broker shuts down, \(running) of \(configuration.slots) slots busy"
         case .up, .closed:

@@ -60,7 +60,8 @@ struct RuntimeState {
     enum Link: Hashable {
         /// The number of the try that starts at this time.
         case down(nextTry: Int, at: Duration)
-        case connecting(currentTry: Int)
+        /// Given up at this time.
+        case connecting(currentTry: Int, until: Duration)
         case up
         /// The broker sends no more deliveries: settle what is in hand, then reconnect.
         case ending
@@ -138,11 +139,10 @@ struct RuntimeState {
 
     private mutating func apply(_ input: Input, _ now: Duration) {
         switch input {
-        case .start: connect(currentTry: 1)
+        case .start: connect(currentTry: 1, now)
         case .connected(let generation): connected(generation)
         case .connectFailed(let generation, let error):
-            guard case .connecting(let currentTry) = link, generation == self.generation else { return }
-            counters.brokerAnswers += 1
+            guard case .connecting(let currentTry, _) = link, generation == self.generation else { return }
             reach(again: currentTry + 1, after: error, now)
         case .delivered(let generation, let delivery): delivered(generation, delivery)
         case .streamEnded(let generation):
@@ -159,7 +159,9 @@ struct RuntimeState {
         case .leasesLost(let leases): leasesLost(leases, now)
         case .answered: counters.brokerAnswers += 1
         case .drain: drain(now)
-        case .tick: break
+        case .tick:
+            // A wait between two tries is no standstill; a try that never ends is one.
+            if case .down = link { counters.brokerAnswers += 1 }
         }
     }
 
@@ -170,7 +172,10 @@ struct RuntimeState {
         case .running, .ended: break
         case .draining(let until), .cancelling(let until): times.append(until)
         }
-        if case .down(_, let time) = link { times.append(time) }
+        switch link {
+        case .down(_, let time), .connecting(_, let time): times.append(time)
+        case .up, .ending, .closed: break
+        }
         for item in held {
             switch item.stage {
             case .running(let deadline): times.append(deadline)
@@ -186,15 +191,16 @@ struct RuntimeState {
 
     // MARK: The connection
 
-    private mutating func connect(currentTry: Int) {
+    private mutating func connect(currentTry: Int, _ now: Duration) {
         generation += 1
-        link = .connecting(currentTry: currentTry)
+        link = .connecting(currentTry: currentTry, until: now + configuration.connectTimeout)
         credits = CreditPlan(budget: credits.budget, subscriptions: credits.order)
         actions.append(.connect(generation: generation))
     }
 
     /// Full jitter: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
     private mutating func reach(again nextTry: Int, after error: BrokerError, _ now: Duration) {
+        counters.brokerAnswers += 1
         let base = configuration.reconnectBase.milliseconds
         let (product, overflow) = base.multipliedReportingOverflow(by: Int64(1) << min(nextTry, 40))
         let cap = configuration.reconnectCap.milliseconds
@@ -233,7 +239,10 @@ struct RuntimeState {
         held.append(
             Held(ticket: ticket, delivery: delivery, generation: generation, stage: .waiting, startedAt: .zero))
         actions.append(.keepLease(delivery.lease, milliseconds: delivery.leaseMilliseconds))
-        guard phase == .running, link == .up else { return releaseWaiting() }
+        guard phase == .running, link == .up else {
+            if isUnsubscribed || link == .ending { releaseWaiting() }
+            return
+        }
         if credits.order.count == 1 { return }
         var counts: [SubscriptionName: Int] = [:]
         for item in held { counts[item.delivery.subscription, default: 0] += 1 }
@@ -297,7 +306,6 @@ struct RuntimeState {
         }
         phase = .cancelling(until: now + configuration.cancellationGrace * 2)
         actions.append(.report(.cancelling(running: running.count)))
-        releaseWaiting()
         for index in running { cancel(index, .drain, now) }
     }
 
@@ -308,7 +316,7 @@ struct RuntimeState {
 
     /// What the time asks for.
     private mutating func advance(_ now: Duration) {
-        if case .down(let nextTry, let time) = link, time <= now { connect(currentTry: nextTry) }
+        advanceLink(now)
         for ticket in held.map(\.ticket) {
             guard let index = index(of: ticket) else { continue }
             switch held[index].stage {
@@ -321,10 +329,21 @@ struct RuntimeState {
             }
         }
         if case .draining(let until) = phase, until <= now { cancelAll(now) }
-        if case .cancelling(let until) = phase, until <= now { held = [] }
+        if case .cancelling(let until) = phase, until <= now { return end() }
         if stuck.count > configuration.stuckHandlersMax, failure == nil {
             failure = .stuckHandlers(stuck.count)
             if phase == .running { beginDrain(now) }
+        }
+    }
+
+    private mutating func advanceLink(_ now: Duration) {
+        switch link {
+        case .down(let nextTry, let time) where time <= now: connect(currentTry: nextTry, now)
+        case .connecting(let currentTry, let time) where time <= now:
+            generation += 1  // An answer that comes after all finds its try given up.
+            let span = SettingText.span(milliseconds: configuration.connectTimeout.milliseconds)
+            reach(again: currentTry + 1, after: BrokerError(.connectionRefused, "no answer within \(span)"), now)
+        case .down, .connecting, .up, .ending, .closed: break
         }
     }
 
@@ -334,9 +353,9 @@ struct RuntimeState {
         case .running:
             if link != .ending { return }
             connectionLost(generation, BrokerError(.shuttingDown, "the broker ended the deliveries"), now)
-        case .draining:
+        case .draining, .cancelling:
+            // Until then, what is given back would be delivered here again.
             if isUnsubscribed || link == .closed { end() }
-        case .cancelling: end()
         case .ended: break
         }
     }

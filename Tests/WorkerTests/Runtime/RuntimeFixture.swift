@@ -33,9 +33,17 @@ struct ClosureWorker<Input: Event>: Worker {
 
 /// Values in order, for tests to wait on.
 final class Recorder<Value: Sendable>: Sendable {
+    private struct Waiter {
+        let number: Int
+        let condition: @Sendable ([Value]) -> Bool
+        let continuation: CheckedContinuation<Void, Never>
+    }
+
     private struct State {
         var values: [Value] = []
-        var waiters: [(@Sendable ([Value]) -> Bool, CheckedContinuation<Void, Never>)] = []
+        var waiters: [Waiter] = []
+        var nextNumber = 0
+        var cancelled: Set<Int> = []
     }
 
     private let state = Mutex(State())
@@ -46,44 +54,58 @@ final class Recorder<Value: Sendable>: Sendable {
         let woken = state.withLock { state in
             state.values.append(value)
             let values = state.values
-            let woken = state.waiters.filter { $0.0(values) }
-            state.waiters.removeAll { $0.0(values) }
+            let woken = state.waiters.filter { $0.condition(values) }
+            state.waiters.removeAll { waiter in woken.contains { $0.number == waiter.number } }
             return woken
         }
-        for (_, continuation) in woken { continuation.resume() }
+        for waiter in woken { waiter.continuation.resume() }
     }
 
+    /// Suspends until the condition holds; a test whose time is over goes on, to fail by what it expects.
     func until(_ condition: @escaping @Sendable ([Value]) -> Bool) async {
+        let number = state.withLock { state in
+            state.nextNumber += 1
+            return state.nextNumber
+        }
+        await withTaskCancellationHandler {
+            await wait(number, condition)
+        } onCancel: {
+            let waiter = state.withLock { state in
+                state.cancelled.insert(number)
+                let waiter = state.waiters.first { $0.number == number }
+                state.waiters.removeAll { $0.number == number }
+                return waiter
+            }
+            waiter?.continuation.resume()
+        }
+    }
+
+    /// As ``until(_:)``, deaf to cancellation.
+    func untilAtAnyPrice(_ condition: @escaping @Sendable ([Value]) -> Bool) async { await wait(0, condition) }
+
+    private func wait(_ number: Int, _ condition: @escaping @Sendable ([Value]) -> Bool) async {
         await withCheckedContinuation { continuation in
-            let holds = state.withLock { state in
-                if condition(state.values) { return true }
-                state.waiters.append((condition, continuation))
+            let isOver = state.withLock { state in
+                if condition(state.values) || state.cancelled.contains(number) { return true }
+                state.waiters.append(Waiter(number: number, condition: condition, continuation: continuation))
                 return false
             }
-            if holds { continuation.resume() }
+            if isOver { continuation.resume() }
         }
     }
 }
 
-/// A door that handlers wait at until the test opens it. Waiting ends with cancellation, or does not.
+/// A door that handlers wait at until the test opens it.
 final class Gate: Sendable {
     private let opened = Recorder<Void>()
     func open() { opened.add(()) }
-    func wait() async { await opened.until { !$0.isEmpty } }
+
+    /// Deaf to cancellation.
+    func wait() async { await opened.untilAtAnyPrice { !$0.isEmpty } }
 
     /// - Throws: `CancellationError` when the task is cancelled before the door opens.
     func waitOrCancel() async throws {
-        let released = Recorder<Void>()
-        let watcher = Task {
-            await wait()
-            released.add(())
-        }
-        await withTaskCancellationHandler {
-            await released.until { !$0.isEmpty }
-        } onCancel: {
-            released.add(())
-        }
-        _ = watcher
+        await opened.until { !$0.isEmpty }
         try Task.checkCancellation()
     }
 }
