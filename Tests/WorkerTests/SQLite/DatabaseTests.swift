@@ -69,21 +69,23 @@ import Workers
 
     @Test("Many connections that open a new file at once all get it, with its tables made once")
     func openedAtOnce() async throws {
-        let path = path
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for index in 0..<8 {
-                group.addTask {
-                    let thread = try await DatabaseThread(name: "open-\(index)") {
-                        let database = try Database(path: path)
-                        try database.prepareSchema(version: 1, "CREATE TABLE t (a INTEGER) STRICT")
-                        return database
+        for round in 0..<40 {
+            let path = directory.file("round-\(round).sqlite")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<8 {
+                    group.addTask {
+                        let thread = try await DatabaseThread(name: "open-\(index)") {
+                            let database = try Database(path: path)
+                            try database.prepareSchema(version: 1, "CREATE TABLE t (a INTEGER) STRICT")
+                            return database
+                        }
+                        try await thread.run { _ = try $0.run("INSERT INTO t VALUES (1)") }
                     }
-                    try await thread.run { _ = try $0.run("INSERT INTO t VALUES (1)") }
                 }
+                try await group.waitForAll()
             }
-            try await group.waitForAll()
+            #expect(try Database(path: path).first("SELECT count(*) FROM t")?.integer(0) == 8)
         }
-        #expect(try Database(path: path).first("SELECT count(*) FROM t")?.integer(0) == 8)
     }
 
     @Test("A file of another version, a file that is no database and a missing directory are refused by name")
