@@ -40,7 +40,7 @@ let package = Package(
         room("BrokerClient", ["BrokerProtocol", "LinuxIO"]),
         room("Workers", ["BrokerProtocol", "LinuxIO", "CSQLite"]),
 
-        executable("brokerd", ["Broker", "DaemonKit"]),
+        executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
         executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker"]),
 
@@ -57,7 +57,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["TestSupport", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
+            dependencies: ["TestSupport", "LinuxIO", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -50,10 +50,14 @@ private func demand(_ holds: Bool, _ rule: String) throws(BrokerError) {
     if !holds { throw BrokerError(.settingInvalid, rule) }
 }
 
-/// Where a new subscription begins.
+/// Where a new subscription begins among the messages that the topic still holds.
 public enum StartPosition: Hashable, Sendable {
     case beginning
     case now
+    /// The first message published at or after this time.
+    case time(WallTime)
+    /// This message, or the next one after it.
+    case message(MessageID)
 }
 
 /// A subscription in numbers.

@@ -12,6 +12,12 @@ public protocol MessageBroker: Sendable {
         of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
     ) async throws(BrokerError) -> DeliveryStream
 
+    /// Asks to move the deadlines of leases to now + `milliseconds` and does not wait for the answer: for a thread
+    /// that keeps leases alive while every task is busy. Callable from any thread, never blocks.
+    /// - Parameter lost: Called once, on a thread of the broker, with the leases that could not be extended, maybe
+    ///   none; not called when the connection is lost before the answer. Must not block.
+    func extendLeases(_ leases: [LeaseID], milliseconds: Int64, lost: @escaping @Sendable ([LeaseID]) -> Void)
+
     /// Ends the connection; its leases end with it.
     func close() async
 }

@@ -65,9 +65,10 @@ public struct LeaseID: Hashable, Comparable, Sendable, CustomStringConvertible {
 }
 
 /// A consumer of one connection; the client chooses the number.
-public struct ConsumerID: Hashable, Sendable {
+public struct ConsumerID: Hashable, Comparable, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Milliseconds since 1970-01-01 UTC.

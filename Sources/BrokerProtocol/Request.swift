@@ -1,4 +1,4 @@
-/// What a client asks. The numbers on the wire stand in ``Frame``.
+/// What a client asks. The numbers on the wire stand in RequestCodec.swift.
 public enum Request: Hashable, Sendable {
     /// First on every connection. `versions` are the protocol versions the client speaks.
     case hello(versions: [UInt8], client: String, instance: String, heartbeatMilliseconds: UInt32)

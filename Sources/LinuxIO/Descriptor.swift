@@ -48,7 +48,9 @@ package struct Descriptor: ~Copyable, Sendable {
         precondition((0...bytes.count).contains(offset))
         let number = self.number
         while true {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress! + offset, $0.count - offset) }
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(number, $0.baseAddress! + offset, $0.count - offset)
+            }
             if count >= 0 { return count }
             let code = errno
             if code == EINTR { continue }

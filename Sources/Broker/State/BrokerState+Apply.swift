@@ -5,37 +5,35 @@ import BrokerProtocol
 extension BrokerState {
     func apply(_ fact: Fact, at address: RecordAddress) {
         switch fact {
-        case .topicDefined(let id, let name, let settings):
-            if topics[id] == nil { topics[id] = Topic(id: id, name: name, settings: settings) }
-            topics[id]?.settings = settings
-            topicsByName[name] = id
-            nextTopic = max(nextTopic, id.rawValue + 1)
+        case .topicDefined(let id, let name, let settings): defineTopic(id, name, settings)
         case .topicDeleted(let id): deleteTopic(id)
-        case .subscriptionDefined(let id, let topic, let name, let start, let renames):
-            defineSubscription(id, topic, name, start, renames: renames)
-        case .subscriptionSet(let id, let settings): subscriptions[id]?.settings = settings
+        case .subscriptionDefined(let id, let topic, let name, let start, let origin):
+            defineSubscription(id, topic, name, start, origin)
+        case .subscriptionSet(let id, let settings): subscriptions[id]?.ownSettings = settings
         case .subscriptionDeleted(let id): deleteSubscription(id)
         case .published(let message): applyPublished(message, address)
-        case .acknowledged(let id, let messages):
-            for message in messages { settle(id, message) }
+        case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
         case .attempted(let id, let messages):
-            for message in messages { subscriptions[id]?.amend(message) { $0.attempts += 1 } }
+            for message in messages { amend(id, message) { $0.attempts += 1 } }
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
         case .died(let id, let message, let reason, let error, let isDeath, let at):
-            subscriptions[id]?.amend(message) { history in
-                history.deathReason = reason
-                history.deadAt = at
-                if let error { history.lastError = error }
-                if isDeath { history.deaths += 1 }
+            amend(id, message) { slot in
+                if isDeath { slot.deaths += 1 }
+                slot.noteDeath(reason: reason, error: error, at: at)
             }
-            subscriptions[id]?.move(message, to: .dead)
+            move(id, message, to: .dead)
         case .redriven(let id, let messages):
-            for message in messages { redrive(id, message) }
+            for message in messages where subscriptions[id]?.slots[message]?.place == .dead {
+                amend(id, message) { $0.noteRedrive() }
+                move(id, message, to: .ready)
+            }
         case .purged(let id, let messages):
-            for message in messages { settle(id, message, isAcknowledged: false) }
-        case .restated(let message, let slots): restate(message, slots, address)
+            guard let subscription = subscriptions[id] else { return }
+            for message in messages { _ = remove(message, from: subscription) }
+        case .restated(let message, let slots): applyRestated(message, slots, address)
         case .deduplicated(let topic, let entries):
+            segments.addDedup(entries.count, segment: address.position / segmentBytes)
             for entry in entries { topics[topic]?.remember(entry) }
         case .counted(let message, let topic, let subscription):
             nextMessage = max(nextMessage, message.rawValue)
@@ -44,152 +42,225 @@ extension BrokerState {
         }
     }
 
+    // MARK: Messages
+
     private func applyPublished(_ published: PublishedMessage, _ address: RecordAddress) {
         nextMessage = max(nextMessage, published.id.rawValue + 1)
-        guard topics[published.topic] != nil else { return }
-        keep(published, address, owed: 0)
-        topics[published.topic]?.published += 1
+        guard let topic = topics[published.topic] else { return }
+        topic.published += 1
         totals.published += 1
-        if let dedupID = published.dedupID, let settings = topics[published.topic]?.settings {
-            let until = published.publishedAt.adding(milliseconds: settings.dedupWindowMilliseconds)
-            topics[published.topic]?.forgetDuplicates(now: published.publishedAt)
-            topics[published.topic]?.remember(
-                DedupEntry(dedupID: dedupID, message: published.id, until: until))
+        if let dedupID = published.dedupID {
+            let until = published.publishedAt.adding(milliseconds: topic.settings.dedupWindowMilliseconds)
+            topic.forgetDuplicates(now: published.publishedAt)
+            topic.remember(DedupEntry(dedupID: dedupID, message: published.id, until: until))
+            segments.addDedup(1, segment: address.position / segmentBytes)
         }
-        for id in topics[published.topic]?.subscriptions ?? [] {
-            enqueue(published.id, to: id, readyAt: published.deliverAt, isFresh: true)
+        if topic.subscriptions.isEmpty { return }
+        keep(published, topic, address, isInLane: published.deliverAt == nil)
+        for subscription in topic.subscriptions {
+            owe(published.id)
+            if let readyAt = published.deliverAt {
+                add(published.id, Slot(place: .delayed(until: readyAt)), to: subscription)
+            } else {
+                subscription.addFresh()
+                markDirty(subscription)
+            }
         }
-        if messages[published.id]?.owed == 0 { drop(published.id) }
     }
 
     /// Puts a live message into RAM's index.
-    private func keep(_ published: PublishedMessage, _ address: RecordAddress, owed: Int) {
-        let bytes = published.body.count + 64
-        messages[published.id] = Message(
-            id: published.id, topic: published.topic, publishedAt: published.publishedAt,
-            priority: published.priority, expiresAt: published.expiresAt, address: address, bytes: bytes, owed: owed)
-        liveBytes[address.position / segmentBytes, default: 0] += bytes
-        topics[published.topic]?.order.append(published.id)
-        topics[published.topic]?.messageCount += 1
+    private func keep(_ published: PublishedMessage, _ topic: Topic, _ address: RecordAddress, isInLane: Bool) {
+        let entry = MessageEntry(
+            position: address.position, publishedAt: published.publishedAt, offset: UInt32(address.offset),
+            bytes: UInt32(published.body.count + 128), topic: topic.id, owed: 0, priority: published.priority,
+            isInLane: isInLane)
+        messages.insert(entry, as: published.id)
+        if published.deliverAt != nil || published.expiresAt != nil {
+            times[published.id] = MessageTimes(deliverAt: published.deliverAt, expiresAt: published.expiresAt)
+        }
+        segments.add(entry, segmentBytes)
+        topic.messageCount += 1
+        if isInLane { topic.append(published.id, priority: published.priority) }
     }
 
-    /// Forgets a message that nobody owes a verdict any more.
-    private func drop(_ id: MessageID) {
-        guard let message = messages.removeValue(forKey: id) else { return }
-        unaccount(message)
-        topics[message.topic]?.messageCount -= 1
-        while let first = topics[message.topic]?.order.first, messages[first] == nil {
-            _ = topics[message.topic]?.order.removeFirst()
+    private func owe(_ id: MessageID) {
+        messages.amend(id) { $0.owed += 1 }
+        owedCount += 1
+    }
+
+    private func add(_ id: MessageID, _ slot: Slot, to subscription: Subscription) {
+        subscription.add(id, slot, priority: messages[id]?.priority ?? 0)
+        if case .delayed(let until) = slot.place { delay(id, subscription, until: until) }
+        if slot.place == .ready { markDirty(subscription) }
+    }
+
+    private func delay(_ id: MessageID, _ subscription: Subscription, until: WallTime) {
+        delayedCount += 1
+        delayed.insert(DelayedEntry(until: until, message: id, subscription: subscription.id))
+        delayed.dropStale(liveCount: delayedCount) { entry in
+            subscriptions[entry.subscription]?.slots[entry.message]?.place == .delayed(until: entry.until)
         }
     }
 
-    private func unaccount(_ message: Message) {
-        let segment = message.address.position / segmentBytes
-        liveBytes[segment, default: 0] -= message.bytes
-        if liveBytes[segment, default: 0] <= 0 { liveBytes[segment] = nil }
+    /// Makes sure that an owed message has a slot, and changes it.
+    private func amend(_ id: SubscriptionID, _ message: MessageID, _ change: (inout Slot) -> Void) {
+        guard let subscription = subscriptions[id], let entry = messages[message], entry.topic == subscription.topic.id
+        else { return }
+        subscription.claim(message, entry)
+        subscription.amend(message, change)
     }
 
-    private func enqueue(_ id: MessageID, to subscription: SubscriptionID, readyAt: WallTime?, isFresh: Bool) {
-        messages[id]?.owed += 1
-        if let readyAt {
-            subscriptions[subscription]?.add(id, place: .delayed(until: readyAt))
-            delayed.insert(DelayedEntry(until: readyAt, message: id, subscription: subscription))
-        } else {
-            subscriptions[subscription]?.add(id, place: .ready)
-            subscriptions[subscription]?.ready.insert(id, priority: messages[id]?.priority ?? 0, isFresh: isFresh)
-            markDirty(subscription)
-        }
+    func move(_ id: SubscriptionID, _ message: MessageID, to place: Slot.Place) {
+        guard let subscription = subscriptions[id], let entry = messages[message],
+            let old = subscription.slots[message]?.place
+        else { return }
+        if case .delayed = old { delayedCount -= 1 }
+        subscription.move(message, to: place, priority: entry.priority)
+        if case .delayed(let until) = place { delay(message, subscription, until: until) }
+        if place == .ready { markDirty(subscription) }
     }
 
-    private func settle(_ id: SubscriptionID, _ message: MessageID, isAcknowledged: Bool = true) {
-        guard subscriptions[id]?.remove(message) == true else { return }
-        if isAcknowledged {
-            subscriptions[id]?.acknowledged += 1
+    private func applyAcknowledged(_ id: SubscriptionID, _ messages: [MessageID]) {
+        guard let subscription = subscriptions[id] else { return }
+        for message in messages where remove(message, from: subscription) {
+            subscription.acknowledged += 1
             totals.acknowledged += 1
         }
-        messages[message]?.owed -= 1
-        if messages[message]?.owed == 0 { drop(message) }
+    }
+
+    /// The subscription's part of a message is over.
+    private func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
+        guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
+        if case .delayed = subscription.slots[id]?.place { delayedCount -= 1 }
+        guard subscription.remove(id, entry) else { return false }
+        owedCount -= 1
+        if entry.owed > 1 {
+            messages.amend(id) { $0.owed -= 1 }
+        } else {
+            messages.remove(id)
+            if !times.isEmpty { times[id] = nil }
+            segments.remove(entry, segmentBytes)
+            subscription.topic.messageCount -= 1
+        }
+        return true
     }
 
     private func applyReturned(
         _ id: SubscriptionID, _ message: MessageID, _ readyAt: WallTime, _ countsAttempt: Bool, _ isDeath: Bool,
         _ error: String?
     ) {
-        subscriptions[id]?.amend(message) { history in
-            if !countsAttempt && history.attempts > 0 { history.attempts -= 1 }
-            if isDeath { history.deaths += 1 }
-            if let error { history.lastError = error }
+        amend(id, message) { slot in
+            if !countsAttempt && slot.attempts > 0 { slot.attempts -= 1 }
+            if isDeath { slot.deaths += 1 }
+            slot.note(error: error)
         }
-        subscriptions[id]?.move(message, to: .delayed(until: readyAt))
-        delayed.insert(DelayedEntry(until: readyAt, message: message, subscription: id))
+        move(id, message, to: .delayed(until: readyAt))
     }
 
-    private func redrive(_ id: SubscriptionID, _ message: MessageID) {
-        guard subscriptions[id]?.slots[message]?.place == .dead else { return }
-        subscriptions[id]?.amend(message) { history in
-            history = SlotHistory(redrives: history.redrives + 1, lastError: history.lastError)
-        }
-        makeReady(id, message)
-    }
-
-    /// From delayed or dead to ready, at the place that its id gives it.
-    func makeReady(_ id: SubscriptionID, _ message: MessageID) {
-        subscriptions[id]?.move(message, to: .ready)
-        subscriptions[id]?.ready.insert(message, priority: messages[message]?.priority ?? 0, isFresh: false)
-        markDirty(id)
-    }
-
-    private func restate(_ published: PublishedMessage, _ slots: [SlotRecord], _ address: RecordAddress) {
+    private func applyRestated(_ published: PublishedMessage, _ slots: [SlotRecord], _ address: RecordAddress) {
         nextMessage = max(nextMessage, published.id.rawValue + 1)
         if let old = messages[published.id] {
-            unaccount(old)
-            messages[published.id]?.address = address
-            liveBytes[address.position / segmentBytes, default: 0] += old.bytes
+            segments.remove(old, segmentBytes)
+            messages.amend(published.id) { $0.address = address }
+            if let new = messages[published.id] { segments.add(new, segmentBytes) }
             return
         }
-        guard topics[published.topic] != nil else { return }
-        keep(published, address, owed: 0)
-        for slot in slots where subscriptions[slot.subscription] != nil {
-            enqueue(published.id, to: slot.subscription, readyAt: slot.readyAt, isFresh: false)
-            subscriptions[slot.subscription]?.amend(published.id) { history in
-                history = SlotHistory(
-                    attempts: slot.attempts, deaths: slot.deaths, redrives: slot.redrives, lastError: slot.lastError,
-                    deathReason: slot.deathReason, deadAt: slot.deadAt)
-            }
-            if slot.deathReason != nil { subscriptions[slot.subscription]?.move(published.id, to: .dead) }
+        guard let topic = topics[published.topic] else { return }
+        let owing = slots.filter { subscriptions[$0.subscription]?.topic === topic }
+        if owing.isEmpty { return }
+        keep(published, topic, address, isInLane: false)
+        for record in owing {
+            guard let subscription = subscriptions[record.subscription] else { continue }
+            var place = Slot.Place.ready
+            if let readyAt = record.readyAt { place = .delayed(until: readyAt) }
+            if record.deathReason != nil { place = .dead }
+            var slot = Slot(place: place)
+            slot.attempts = record.attempts
+            slot.deaths = record.deaths
+            slot.redrives = record.redrives
+            slot.noteDeath(reason: record.deathReason, error: record.lastError, at: record.deadAt)
+            owe(published.id)
+            add(published.id, slot, to: subscription)
         }
-        if messages[published.id]?.owed == 0 { drop(published.id) }
+    }
+
+    // MARK: Definitions
+
+    private func defineTopic(_ id: TopicID, _ name: TopicName, _ settings: TopicSettings) {
+        nextTopic = max(nextTopic, id.rawValue + 1)
+        if let topic = topics[id] {
+            topic.settings = settings
+            return
+        }
+        let topic = Topic(id: id, name: name, settings: settings)
+        topics[id] = topic
+        topicsByName[name] = topic
     }
 
     private func defineSubscription(
-        _ id: SubscriptionID, _ topic: TopicID, _ name: String, _ start: StartPosition, renames: Bool
+        _ id: SubscriptionID, _ topicID: TopicID, _ name: String, _ start: StartPosition,
+        _ origin: SubscriptionOrigin
     ) {
         nextSubscription = max(nextSubscription, id.rawValue + 1)
-        guard let topicName = topics[topic]?.name else { return }
-        let full = SubscriptionName(topic: topicName, name: name)
-        if subscriptions[id] != nil {
-            if renames { subscriptions[id]?.name = full }
+        guard let topic = topics[topicID] else { return }
+        let full = SubscriptionName(topic: topic.name, name: name)
+        if let subscription = subscriptions[id] {
+            subscription.origin = origin
+            if subscription.name == full { return }
+            subscription.name = full
+            for message in subscription.owed() where !includes(start, message) {
+                _ = remove(message, from: subscription)
+            }
             return
         }
-        subscriptions[id] = Subscription(id: id, topic: topic, name: full)
-        topics[topic]?.subscriptions.append(id)
-        if start == .beginning {
-            for message in topics[topic]?.order.waiting ?? [] where messages[message] != nil {
-                enqueue(message, to: id, readyAt: nil, isFresh: true)
+        let subscription = Subscription(id: id, topic: topic, name: full, origin: origin)
+        if start != .now { begin(subscription, at: start) }
+        subscriptions[id] = subscription
+        topic.subscriptions.append(subscription)
+        markDirty(subscription)
+    }
+
+    /// Gives a new subscription the live messages that its start includes.
+    private func begin(_ subscription: Subscription, at start: StartPosition) {
+        let topic = subscription.topic
+        var others: Set<MessageID> = []
+        for sibling in topic.subscriptions { others.formUnion(sibling.slots.keys) }
+        for lane in 0..<Topic.priorities {
+            let ids = topic.lanes[lane].from(topic.lanes[lane].start)
+            let skipped = ids.firstIndex { includes(start, $0) } ?? ids.endIndex
+            let index = topic.lanes[lane].start + UInt64(skipped - ids.startIndex)
+            for id in subscription.begin(lane: lane, at: index, isLive: { messages[$0] != nil }) {
+                owe(id)
+                others.remove(id)
             }
+        }
+        for id in others.sorted() where includes(start, id) {
+            owe(id)
+            let place = times[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
+            subscriptions[subscription.id] = subscription
+            add(id, Slot(place: place), to: subscription)
+        }
+    }
+
+    private func includes(_ start: StartPosition, _ id: MessageID) -> Bool {
+        switch start {
+        case .beginning: true
+        case .now: false
+        case .time(let time): messages[id].map { $0.publishedAt >= time } ?? false
+        case .message(let first): id >= first
         }
     }
 
     private func deleteSubscription(_ id: SubscriptionID) {
         guard let subscription = subscriptions[id] else { return }
-        for message in subscription.slots.keys.sorted() { settle(id, message, isAcknowledged: false) }
+        for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
-        topics[subscription.topic]?.subscriptions.removeAll { $0 == id }
+        subscription.topic.subscriptions.removeAll { $0 === subscription }
     }
 
     private func deleteTopic(_ id: TopicID) {
         guard let topic = topics[id] else { return }
-        for subscription in topic.subscriptions { deleteSubscription(subscription) }
+        for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
     }

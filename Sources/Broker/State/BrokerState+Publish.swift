@@ -1,12 +1,16 @@
 import BrokerProtocol
 
 extension BrokerState {
+    /// Log bytes kept free for each verdict that is still to come, so that a full disk never refuses it.
+    static let settleBytes = 64
+
     /// One log record per message, so that each is accepted or refused alone.
     func publish(_ outgoing: [OutgoingMessage], now: Now) -> [Result<PublishReceipt, BrokerError>] {
         outgoing.map { message in
             do throws(BrokerError) {
-                let (facts, receipt) = try decidePublish(message, now: now)
-                try record(facts)
+                var plan = PublishPlan()
+                let receipt = try decidePublish(message, &plan, now: now)
+                try record(plan.facts)
                 return .success(receipt)
             } catch {
                 return .failure(error)
@@ -14,43 +18,69 @@ extension BrokerState {
         }
     }
 
-    /// What a publish would log. A new topic is defined on the way; `isolated` publishes of one commit share nothing.
+    /// Publishes that go into one record: what they would log, and what they would add.
+    struct PublishPlan {
+        private(set) var facts: [Fact] = []
+        private(set) var bytes = 0
+        private var dedup: [TopicID: [String: MessageID]] = [:]
+        private var counts: [TopicID: Int] = [:]
+
+        mutating func add(_ message: PublishedMessage, _ size: Int) {
+            facts.append(.published(message))
+            bytes += size
+            counts[message.topic, default: 0] += 1
+            if let dedupID = message.dedupID { dedup[message.topic, default: [:]][dedupID] = message.id }
+        }
+
+        var count: UInt64 { UInt64(facts.count) }
+        func count(in topic: Topic) -> Int { counts[topic.id] ?? 0 }
+        func duplicate(of dedupID: String, in topic: Topic) -> MessageID? { dedup[topic.id]?[dedupID] }
+    }
+
+    /// Adds a publish to the plan. A new topic is made on the way.
     func decidePublish(
-        _ outgoing: OutgoingMessage, now: Now, offset: UInt64 = 0
-    ) throws(BrokerError) -> ([Fact], PublishReceipt) {
-        try check(outgoing)
+        _ outgoing: OutgoingMessage, _ plan: inout PublishPlan, now: Now
+    ) throws(BrokerError) -> PublishReceipt {
+        let headerBytes = outgoing.headers.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
+        try check(outgoing, headerBytes)
         let topic = try ensureTopic(outgoing.topic)
-        if let dedupID = outgoing.dedupID, let first = topics[topic]?.duplicate(of: dedupID, now: now.wall) {
-            return ([], PublishReceipt(id: first, isDuplicate: true))
+        if let dedupID = outgoing.dedupID {
+            if let first = topic.duplicate(of: dedupID, now: now.wall) ?? plan.duplicate(of: dedupID, in: topic) {
+                return PublishReceipt(id: first, isDuplicate: true)
+            }
         }
-        if let settings = topics[topic]?.settings, settings.messagesMax > 0,
-            topics[topic]?.messageCount ?? 0 >= settings.messagesMax
-        {
-            throw BrokerError(.topicFull, "\(outgoing.topic) holds \(settings.messagesMax) unsettled messages")
+        let messagesMax = topic.settings.messagesMax
+        if messagesMax > 0 && UInt64(topic.messageCount + plan.count(in: topic)) >= messagesMax {
+            throw BrokerError(
+                .topicFull, "\(outgoing.topic) holds \(messagesMax) unsettled messages, its messages_max")
         }
-        if outgoing.body.count + outgoing.headers.count * 64 + 512 > journal.publishBytesFree() {
+        let size = outgoing.body.count + headerBytes + 512
+        let reserved = (owedCount + topic.subscriptions.count * (plan.facts.count + 1)) * Self.settleBytes
+        if size + plan.bytes + reserved > journal.publishBytesFree {
             throw BrokerError(.diskFull, "no disk space for publishes; settles still work")
         }
         let deliverAt = outgoing.deliverAt.flatMap { $0 > now.wall ? $0 : nil }
-        if deliverAt != nil && delayed.count >= limits.delayedMax {
-            throw BrokerError(.delayedLimit, "\(limits.delayedMax) messages are delayed already")
+        if deliverAt != nil && delayedCount >= limits.delayedMax {
+            throw BrokerError(.delayedLimit, "\(limits.delayedMax) messages are delayed, the limit delayed_max")
         }
-        let id = MessageID(rawValue: nextMessage + offset)
         let message = PublishedMessage(
-            id: id, topic: topic, publishedAt: now.wall, priority: outgoing.priority, deliverAt: deliverAt,
-            expiresAt: outgoing.expiresAt, dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
-        return ([.published(message)], PublishReceipt(id: id))
+            id: MessageID(rawValue: nextMessage + plan.count), topic: topic.id, publishedAt: now.wall,
+            priority: outgoing.priority, deliverAt: deliverAt, expiresAt: outgoing.expiresAt,
+            dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
+        plan.add(message, size)
+        return PublishReceipt(id: message.id)
     }
 
-    private func check(_ outgoing: OutgoingMessage) throws(BrokerError) {
+    private func check(_ outgoing: OutgoingMessage, _ headerBytes: Int) throws(BrokerError) {
         if outgoing.body.count > limits.bodyBytesMax {
             throw BrokerError(
-                .bodyTooLarge, "the body has \(outgoing.body.count) bytes, the limit is \(limits.bodyBytesMax)")
+                .bodyTooLarge,
+                "the body has \(outgoing.body.count) bytes, the limit body_max is \(limits.bodyBytesMax)")
         }
-        let headerBytes = outgoing.headers.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
         if headerBytes > limits.headersBytesMax {
             throw BrokerError(
-                .headersTooLarge, "the headers have \(headerBytes) bytes, the limit is \(limits.headersBytesMax)")
+                .headersTooLarge,
+                "the headers have \(headerBytes) bytes, the limit headers_max is \(limits.headersBytesMax)")
         }
         if outgoing.priority > 9 {
             throw BrokerError(.settingInvalid, "priority \(outgoing.priority) is not 0 to 9")
@@ -63,39 +93,43 @@ extension BrokerState {
         }
     }
 
-    /// The topic of this name, made with its `default` subscription when it is new.
-    func ensureTopic(_ name: TopicName, settings: TopicSettings? = nil) throws(BrokerError) -> TopicID {
-        if let id = topicsByName[name] { return id }
+    /// The topic of this name, made with its implicit `default` subscription when it is new.
+    func ensureTopic(_ name: TopicName, settings: TopicSettings? = nil) throws(BrokerError) -> Topic {
+        if let topic = topicsByName[name] { return topic }
         if topics.count >= limits.topicsMax {
-            throw BrokerError(.topicLimit, "there are \(limits.topicsMax) topics, the limit; \(name) was not made")
+            throw BrokerError(
+                .topicLimit, "there are \(limits.topicsMax) topics, the limit topics_max; \(name) was not made")
         }
         let id = TopicID(rawValue: nextTopic)
         let subscription = SubscriptionID(rawValue: nextSubscription)
         try record([
             .topicDefined(id, name, settings ?? limits.defaults),
-            .subscriptionDefined(
-                subscription, id, name: SubscriptionName.defaultName, start: .beginning, renames: false),
+            .subscriptionDefined(subscription, id, name: SubscriptionName.defaultName, start: .now, .implicit),
         ])
-        return id
+        return try topic(name)
     }
 
-    /// The subscription of this name. The first named one of a topic takes over what waits in `default`, unless
-    /// somebody consumes that.
-    func ensureSubscription(_ name: SubscriptionName, start: StartPosition) throws(BrokerError) -> SubscriptionID {
-        if let existing = subscription(named: name) { return existing.id }
+    /// The subscription of this name, made when it is new. The first named one of a topic takes over the implicit
+    /// `default` with what waits there; a `default` that somebody asked for stays beside the named ones.
+    func ensureSubscription(
+        _ name: SubscriptionName, start: StartPosition
+    ) throws(BrokerError) -> Subscription {
         let topic = try ensureTopic(name.topic)
-        if let existing = subscription(named: name) { return existing.id }
-        let siblings = topics[topic]?.subscriptions ?? []
-        if siblings.count == 1, let only = subscriptions[siblings[0]], only.name.isDefault, only.consumers.isEmpty {
-            try record([.subscriptionDefined(only.id, topic, name: name.name, start: start, renames: true)])
-            return only.id
+        func define(_ id: SubscriptionID) throws(BrokerError) -> Subscription {
+            try record([.subscriptionDefined(id, topic.id, name: name.name, start: start, .asked)])
+            return try existing(name)
         }
-        if siblings.count >= limits.subscriptionsMax {
+        if let existing = subscription(named: name) {
+            return existing.origin == .asked ? existing : try define(existing.id)
+        }
+        if topic.subscriptions.count == 1, topic.subscriptions[0].origin == .implicit {
+            return try define(topic.subscriptions[0].id)
+        }
+        if topic.subscriptions.count >= limits.subscriptionsMax {
             throw BrokerError(
-                .subscriptionLimit, "\(name.topic) has \(limits.subscriptionsMax) subscriptions, the limit")
+                .subscriptionLimit,
+                "\(name.topic) has \(limits.subscriptionsMax) subscriptions, the limit subscriptions_max")
         }
-        let id = SubscriptionID(rawValue: nextSubscription)
-        try record([.subscriptionDefined(id, topic, name: name.name, start: start, renames: false)])
-        return id
+        return try define(SubscriptionID(rawValue: nextSubscription))
     }
 }

@@ -3,15 +3,18 @@ import BrokerProtocol
 extension BrokerState {
     /// Answers one request of a session; the answer is an effect.
     func handle(_ request: Request, from origin: Origin, now: Now) {
+        guard let session = sessions[origin.session] else { return }
         do throws(BrokerError) {
-            if let response = try answer(request, origin, now) { respond(origin, response) }
+            if let response = try answer(request, session, origin, now) { respond(origin, response) }
         } catch {
             respond(origin, .refused(error))
         }
     }
 
     /// - Returns: Nil when the answer comes later or needs bodies from the log.
-    private func answer(_ request: Request, _ origin: Origin, _ now: Now) throws(BrokerError) -> Response? {
+    private func answer(
+        _ request: Request, _ session: Session, _ origin: Origin, _ now: Now
+    ) throws(BrokerError) -> Response? {
         switch request {
         case .hello: throw BrokerError(.malformedFrame, "HELLO comes once, first")
         case .ping: return .done
@@ -21,66 +24,59 @@ extension BrokerState {
                 : .published(publish(messages, now: now))
         case .commit(let publishes, let settlements):
             return .committed(
-                try commit(publishes: publishes, settlements: settlements, session: origin.session, now: now))
+                try commit(publishes: publishes, settlements: settlements, session: session.id, now: now))
         case .subscribe(let consumer, let name, let credit, let start, let lease):
             if isDraining { throw Self.draining }
-            let key = ConsumerKey(session: origin.session, consumer: consumer)
-            try subscribe(key, to: name, credit: credit, start: start, leaseMilliseconds: lease)
+            try subscribe(consumer, session, to: name, credit: credit, start: start, leaseMilliseconds: lease)
             return .done
         case .credit(let consumer, let credit):
-            try setCredit(ConsumerKey(session: origin.session, consumer: consumer), credit)
+            try setCredit(consumer, session, credit)
             return .done
         case .unsubscribe(let consumer):
-            try unsubscribe(ConsumerKey(session: origin.session, consumer: consumer))
+            try unsubscribe(consumer, session)
             return .done
-        case .settle(let settlements): return .settled(settle(settlements, session: origin.session, now: now))
+        case .settle(let settlements): return .settled(settle(settlements, session: session.id, now: now))
         case .extend(let leases, let milliseconds):
-            return .settled(extend(leases, milliseconds: milliseconds, session: origin.session, now: now))
+            return .settled(extend(leases, milliseconds: milliseconds, session: session.id, now: now))
         case .pop(let names, let timeout, let acknowledges):
-            try pop(names, timeoutMilliseconds: timeout, acknowledges: acknowledges, origin: origin, now: now)
+            try pop(
+                names, timeoutMilliseconds: timeout, acknowledges: acknowledges, session, origin: origin, now: now)
             return nil
-        default: return try administer(request, origin, now)
+        case .topicCreate, .topicSet, .topicDelete, .subscriptionCreate, .subscriptionSet, .subscriptionDelete,
+            .deadRedrive, .deadPurge:
+            return try administer(request)
+        case .topicList: return .topics(topicStatuses())
+        case .status: return .status(status())
+        case .peek(let name, let from, let limit):
+            emit(.answerPeek(origin, peek(try topic(name), from: from, limit: limit)))
+            return nil
+        case .deadList(let name, let from, let limit):
+            emit(.answerDead(origin, deadNotices(try existing(name), from: from, limit: limit)))
+            return nil
         }
     }
 
-    static let draining = BrokerError(.shuttingDown, "the broker is shutting down; connect again later")
-
-    private func administer(_ request: Request, _ origin: Origin, _ now: Now) throws(BrokerError) -> Response? {
+    private func administer(_ request: Request) throws(BrokerError) -> Response {
         switch request {
         case .topicCreate(let name, let settings):
             try settings.validate()
             if topicsByName[name] != nil { throw BrokerError(.topicExists, "the topic \(name) exists") }
             _ = try ensureTopic(name, settings: settings)
-            return .done
         case .topicSet(let name, let settings):
             try settings.validate()
-            try record([.topicDefined(try known(name).id, name, settings)])
-            return .done
+            try record([.topicDefined(try topic(name).id, name, settings)])
         case .topicDelete(let name):
-            let topic = try known(name)
-            endConsumers(of: topic.subscriptions)
+            let topic = try topic(name)
+            for subscription in topic.subscriptions { endConsumers(of: subscription) }
             try record([.topicDeleted(topic.id)])
-            return .done
-        case .topicList: return .topics(topicStatuses())
-        case .subscriptionCreate(let name, let start):
-            _ = try ensureSubscription(name, start: start)
-            return .done
+        case .subscriptionCreate(let name, let start): _ = try ensureSubscription(name, start: start)
         case .subscriptionSet(let name, let settings):
             try settings?.validate()
-            try record([.subscriptionSet(try known(name).id, settings)])
-            return .done
+            try record([.subscriptionSet(try existing(name).id, settings)])
         case .subscriptionDelete(let name):
-            let subscription = try known(name)
-            endConsumers(of: [subscription.id])
+            let subscription = try existing(name)
+            endConsumers(of: subscription)
             try record([.subscriptionDeleted(subscription.id)])
-            return .done
-        case .status: return .status(status())
-        case .peek(let name, let from, let limit):
-            emit(.answerPeek(origin, peek(try known(name), from: from, limit: limit)))
-            return nil
-        case .deadList(let name, let from, let limit):
-            emit(.answerDead(origin, deadNotices(try known(name), from: from, limit: limit)))
-            return nil
         case .deadRedrive(let name, let ids):
             let (subscription, dead) = try deadLetters(name, ids)
             try record(dead.isEmpty ? [] : [.redriven(subscription.id, dead)])
@@ -89,58 +85,60 @@ extension BrokerState {
             let (subscription, dead) = try deadLetters(name, ids)
             try record(dead.isEmpty ? [] : [.purged(subscription.id, dead)])
             return .count(UInt64(dead.count))
-        default: throw BrokerError(.unsupported, "this broker does not know the request")
+        default: throw BrokerError(.unsupported, "this is no request of administration")
         }
-    }
-
-    private func known(_ name: TopicName) throws(BrokerError) -> Topic {
-        guard let topic = topic(named: name) else { throw BrokerError(.topicUnknown, "there is no topic \(name)") }
-        return topic
-    }
-
-    private func known(_ name: SubscriptionName) throws(BrokerError) -> Subscription {
-        guard topicsByName[name.topic] != nil else {
-            throw BrokerError(.topicUnknown, "there is no topic \(name.topic)")
-        }
-        guard let subscription = subscription(named: name) else {
-            throw BrokerError(.subscriptionUnknown, "there is no subscription \(name.topic)@\(name.name)")
-        }
-        return subscription
+        return .done
     }
 
     private func deadLetters(
         _ name: SubscriptionName, _ ids: [MessageID]
     ) throws(BrokerError) -> (Subscription, [MessageID]) {
-        let subscription = try known(name)
+        let subscription = try existing(name)
         if ids.isEmpty { return (subscription, subscription.deadLetters()) }
-        for id in ids where subscription.slots[id]?.place != .dead {
+        let distinct = Set(ids).sorted()
+        for id in distinct where !subscription.dead.contains(id) {
             throw BrokerError(.messageUnknown, "\(name) has no dead letter \(id); nothing was changed")
         }
-        return (subscription, ids)
+        return (subscription, distinct)
     }
 
-    private func endConsumers(of ids: [SubscriptionID]) {
-        let gone = BrokerError(.subscriptionUnknown, "the subscription was deleted")
-        for id in ids {
-            for lease in leases.values.filter({ $0.subscription == id }).sorted(by: { $0.id < $1.id }) { end(lease) }
-            for key in subscriptions[id]?.waiting ?? [] {
-                if let pop = removePop(key.pop, of: key.session) { respond(pop.origin, .refused(gone)) }
-            }
-            for key in subscriptions[id]?.consumers ?? [] {
-                sessions[key.session]?.consumers[key.consumer] = nil
-                emit(.endConsumer(key.session, key.consumer, gone))
-            }
-            subscriptions[id]?.consumers = []
+    private func endConsumers(of subscription: Subscription) {
+        let gone = BrokerError(.subscriptionUnknown, "the subscription \(subscription.name) was deleted")
+        for id in leases.values.filter({ $0.subscription === subscription }).map(\.id).sorted() {
+            if let lease = leases[id] { end(lease) }
         }
+        for pop in subscription.waiting {
+            guard let session = sessions[pop.origin.session] else { continue }
+            if removePop(pop.number, of: session) != nil { respond(pop.origin, .refused(gone)) }
+        }
+        for consumer in subscription.consumers {
+            consumer.session.consumers[consumer.id] = nil
+            emit(.endConsumer(consumer.session.id, consumer.id, gone))
+        }
+        subscription.consumers = []
     }
 
-    /// No new deliveries from here on; what is leased may still be settled.
-    func drain() {
-        isDraining = true
-        for session in sessions.keys.sorted() {
-            for number in sessions[session]?.pops.keys.sorted() ?? [] {
-                if let pop = removePop(number, of: session) { respond(pop.origin, .refused(Self.draining)) }
-            }
+    /// Defines topics, and changes their settings and those of subscriptions, in one record.
+    /// - Throws: `SETTING_INVALID`, or a limit; nothing is changed then.
+    func configure(
+        topics wanted: [(TopicName, TopicSettings)], subscriptions: [(SubscriptionName, DeliverySettings)]
+    ) throws(BrokerError) {
+        for (_, settings) in wanted { try settings.validate() }
+        for (_, settings) in subscriptions { try settings.validate() }
+        let new = Set(wanted.map(\.0) + subscriptions.map(\.0.topic)).filter { topicsByName[$0] == nil }
+        if topics.count + new.count > limits.topicsMax {
+            throw BrokerError(.topicLimit, "the configuration names more topics than topics_max")
         }
+        for (name, settings) in wanted { _ = try ensureTopic(name, settings: settings) }
+        var facts: [Fact] = []
+        for (name, settings) in wanted {
+            let topic = try topic(name)
+            if topic.settings != settings { facts.append(.topicDefined(topic.id, name, settings)) }
+        }
+        for (name, settings) in subscriptions {
+            let subscription = try ensureSubscription(name, start: .beginning)
+            if subscription.ownSettings != settings { facts.append(.subscriptionSet(subscription.id, settings)) }
+        }
+        try record(facts)
     }
 }

@@ -9,30 +9,48 @@ extension BrokerState {
         return lease
     }
 
+    /// The facts and the leases of verdicts that go into one record.
+    private struct SettlePlan {
+        private(set) var facts: [Fact] = []
+        private(set) var leases: [Lease] = []
+        private var taken: Set<LeaseID> = []
+
+        mutating func take(_ lease: Lease) throws(BrokerError) {
+            if !taken.insert(lease.id).inserted {
+                throw BrokerError(.leaseLost, "lease \(lease.id) is settled twice in one request")
+            }
+            leases.append(lease)
+        }
+
+        /// Acks that follow each other share a fact.
+        mutating func add(_ fact: Fact) {
+            if case .acknowledged(let id, let new) = fact, case .acknowledged(id, let old)? = facts.last {
+                facts[facts.count - 1] = .acknowledged(id, old + new)
+            } else {
+                facts.append(fact)
+            }
+        }
+    }
+
     /// One record for all verdicts of the request; a lost lease refuses its own item alone.
     func settle(_ settlements: [Settlement], session: SessionID, now: Now) -> [BrokerError?] {
-        var facts: [Fact] = []
-        var ended: [Lease] = []
+        var plan = SettlePlan()
         var results: [BrokerError?] = []
-        var taken: Set<LeaseID> = []
         for settlement in settlements {
             do throws(BrokerError) {
                 let lease = try self.lease(settlement.lease, of: session, now: now)
-                if !taken.insert(lease.id).inserted {
-                    throw BrokerError(.leaseLost, "lease \(lease.id) is settled twice in one request")
-                }
-                add(fact(for: settlement.verdict, lease, now: now), to: &facts)
-                ended.append(lease)
+                try plan.take(lease)
+                plan.add(fact(for: settlement.verdict, lease, now: now))
                 results.append(nil)
             } catch {
                 results.append(error)
             }
         }
-        guard recordReserved(facts) else {
+        guard recordReserved(plan.facts) else {
             let error = BrokerError(.diskFull, "the disk is full and the reserve for settles is used up")
             return results.map { $0 ?? error }
         }
-        for lease in ended { end(lease) }
+        for lease in plan.leases { end(lease) }
         return results
     }
 
@@ -40,50 +58,29 @@ extension BrokerState {
     func commit(
         publishes: [OutgoingMessage], settlements: [Settlement], session: SessionID, now: Now
     ) throws(BrokerError) -> [PublishReceipt] {
-        var facts: [Fact] = []
-        var ended: [Lease] = []
-        var receipts: [PublishReceipt] = []
-        var dedup: [String: PublishReceipt] = [:]
-        var taken: Set<LeaseID> = []
+        var settles = SettlePlan()
         for settlement in settlements {
             let lease = try self.lease(settlement.lease, of: session, now: now)
-            if !taken.insert(lease.id).inserted {
-                throw BrokerError(.leaseLost, "lease \(lease.id) is settled twice in one commit")
-            }
-            add(fact(for: settlement.verdict, lease, now: now), to: &facts)
-            ended.append(lease)
+            try settles.take(lease)
+            settles.add(fact(for: settlement.verdict, lease, now: now))
         }
-        var fresh: UInt64 = 0
-        for outgoing in publishes {
-            let key = outgoing.dedupID.map { "\(outgoing.topic)@\($0)" }
-            if let key, let first = dedup[key] {
-                receipts.append(PublishReceipt(id: first.id, isDuplicate: true))
-                continue
-            }
-            let (published, receipt) = try decidePublish(outgoing, now: now, offset: fresh)
-            fresh += UInt64(published.count)
-            facts += published
-            receipts.append(receipt)
-            if let key { dedup[key] = receipt }
-        }
-        try record(facts)
-        for lease in ended { end(lease) }
+        var plan = PublishPlan()
+        var receipts: [PublishReceipt] = []
+        for outgoing in publishes { receipts.append(try decidePublish(outgoing, &plan, now: now)) }
+        try record(settles.facts + plan.facts)
+        for lease in settles.leases { end(lease) }
         return receipts
     }
 
-    func extend(
-        _ ids: [LeaseID], milliseconds: Int64, session: SessionID, now: Now
-    ) -> [BrokerError?] {
+    func extend(_ ids: [LeaseID], milliseconds: Int64, session: SessionID, now: Now) -> [BrokerError?] {
         ids.map { id in
             do throws(BrokerError) {
                 guard (100...Lease.millisecondsMax).contains(milliseconds) else {
                     throw BrokerError(.settingInvalid, "an extension is 100 ms to 12 h, not \(milliseconds) ms")
                 }
                 let lease = try self.lease(id, of: session, now: now)
-                let bound = lease.takenAt + settings(of: lease.subscription).leaseTotalMilliseconds
-                let deadline = min(now.monotonic + milliseconds, bound)
-                leases[id]?.deadline = deadline
-                leaseDeadlines.insert(LeaseDeadline(deadline: deadline, lease: id))
+                let bound = lease.takenAt + lease.subscription.settings.leaseTotalMilliseconds
+                setDeadline(of: id, to: min(now.monotonic + milliseconds, bound))
                 return nil
             } catch {
                 return error
@@ -91,46 +88,45 @@ extension BrokerState {
         }
     }
 
-    private func add(_ fact: Fact, to facts: inout [Fact]) {
-        if case .acknowledged(let id, let new) = fact, case .acknowledged(id, let old) = facts.last {
-            facts[facts.count - 1] = .acknowledged(id, old + new)
-        } else {
-            facts.append(fact)
-        }
+    private func setDeadline(of id: LeaseID, to deadline: Int64) {
+        leases[id]?.deadline = deadline
+        leaseDeadlines.insert(LeaseDeadline(deadline: deadline, lease: id))
+        leaseDeadlines.dropStale(liveCount: leases.count) { leases[$0.lease]?.deadline == $0.deadline }
     }
 
     private func fact(for verdict: Verdict, _ lease: Lease, now: Now) -> Fact {
+        let id = lease.subscription.id
         switch verdict {
-        case .ack: return .acknowledged(lease.subscription, [lease.message])
+        case .ack: return .acknowledged(id, [lease.message])
         case .fail(let error, let after):
             return retry(lease, error: clipped(error), after: after, isDeath: false, now: now)
         case .release(let after):
             return .returned(
-                lease.subscription, lease.message, readyAt: now.wall.adding(milliseconds: bounded(after ?? 0)),
+                id, lease.message, readyAt: now.wall.adding(milliseconds: bounded(after ?? 0)),
                 countsAttempt: false, isDeath: false, error: nil)
         case .reject(let reason):
             return .died(
-                lease.subscription, lease.message, reason: "rejected: \(clipped(reason))", error: nil,
-                isDeath: false, at: now.wall)
+                id, lease.message, reason: "rejected: \(clipped(reason))", error: nil, isDeath: false, at: now.wall)
         }
     }
 
     /// The one retry policy: for a failure, an expired lease and a lost connection.
     private func retry(_ lease: Lease, error: String, after: Int64?, isDeath: Bool, now: Now) -> Fact {
-        let settings = settings(of: lease.subscription)
-        let history = subscriptions[lease.subscription]?.slots[lease.message]?.history ?? SlotHistory()
-        if isDeath && history.deaths + 1 >= settings.poisonDeathsMax {
-            return .died(
-                lease.subscription, lease.message, reason: "poison", error: error, isDeath: true, at: now.wall)
+        let id = lease.subscription.id
+        let settings = lease.subscription.settings
+        let slot = lease.subscription.slots[lease.message]
+        let attempts = slot?.attempts ?? 1
+        let deaths = UInt32(slot?.deaths ?? 0)
+        if isDeath && deaths + 1 >= settings.poisonDeathsMax {
+            return .died(id, lease.message, reason: "poison", error: error, isDeath: true, at: now.wall)
         }
-        if history.attempts >= settings.attemptsMax {
-            return .died(
-                lease.subscription, lease.message, reason: "attempts", error: error, isDeath: isDeath, at: now.wall)
+        if attempts >= settings.attemptsMax {
+            return .died(id, lease.message, reason: "attempts", error: error, isDeath: isDeath, at: now.wall)
         }
-        let delay = after.map(bounded) ?? backoff(attempt: history.attempts, settings)
+        let delay = after.map(bounded) ?? backoff(attempt: attempts, settings)
         return .returned(
-            lease.subscription, lease.message, readyAt: now.wall.adding(milliseconds: delay), countsAttempt: true,
-            isDeath: isDeath, error: error)
+            id, lease.message, readyAt: now.wall.adding(milliseconds: delay), countsAttempt: true, isDeath: isDeath,
+            error: error)
     }
 
     /// Full jitter: uniform in 0…min(cap, base·2ⁿ), n counted from the first failure. Source: "Exponential Backoff And
@@ -144,28 +140,23 @@ extension BrokerState {
 
     private func bounded(_ milliseconds: Int64) -> Int64 { min(max(milliseconds, 0), 366 * 86_400_000) }
 
-    /// Errors and reasons are kept to 1024 bytes: their space is part of the reserve.
+    /// Errors and reasons are kept to 1024 bytes.
     private func clipped(_ text: String) -> String {
-        if text.utf8.count <= 1024 { return text }
-        var clipped = ""
-        for character in text where clipped.utf8.count + character.utf8.count <= 1021 { clipped.append(character) }
-        return clipped + "…"
+        text.utf8.count <= 1024 ? text : text.clipped(toBytes: 1021) + "…"
     }
 
     /// Takes the lease out of every index and gives its consumer the credit back.
     func end(_ lease: Lease) {
         leases[lease.id] = nil
         sessions[lease.session]?.leases.remove(lease.id)
-        if let consumer = lease.consumer {
-            sessions[lease.session]?.consumers[consumer]?.unsettled -= 1
-        }
+        lease.consumer?.unsettled -= 1
         markDirty(lease.subscription)
     }
 
-    /// A lease that ended without a verdict.
+    /// A lease that ended without a verdict. When even the reserve of the log is used up it is tried again later.
     func abandon(_ lease: Lease, error: String, now: Now) {
         let fact = retry(lease, error: error, after: nil, isDeath: true, now: now)
-        if recordReserved([fact]) { end(lease) }
+        if recordReserved([fact]) { end(lease) } else { setDeadline(of: lease.id, to: now.monotonic + 1_000) }
     }
 
     // MARK: Time
@@ -174,19 +165,19 @@ extension BrokerState {
     /// ``nextDeadline(now:)`` comes.
     func advance(now: Now) {
         while let first = leaseDeadlines.first, first.deadline <= now.monotonic {
-            _ = leaseDeadlines.removeFirst()
+            leaseDeadlines.removeFirst()
             guard let lease = leases[first.lease], lease.deadline == first.deadline else { continue }
             abandon(lease, error: "the lease expired", now: now)
         }
         while let first = popDeadlines.first, first.deadline <= now.monotonic {
-            _ = popDeadlines.removeFirst()
-            guard let pop = removePop(first.pop, of: first.session) else { continue }
+            popDeadlines.removeFirst()
+            guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
             respond(pop.origin, .popped(nil))
         }
         while let first = delayed.first, first.until <= now.wall {
-            _ = delayed.removeFirst()
+            delayed.removeFirst()
             let place = subscriptions[first.subscription]?.slots[first.message]?.place
-            if place == .delayed(until: first.until) { makeReady(first.subscription, first.message) }
+            if place == .delayed(until: first.until) { move(first.subscription, first.message, to: .ready) }
         }
     }
 

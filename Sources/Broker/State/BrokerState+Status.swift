@@ -6,21 +6,22 @@ extension BrokerState {
             var status = TopicStatus(name: topic.name, settings: topic.settings)
             status.messages = UInt64(topic.messageCount)
             status.published = topic.published
-            status.subscriptions = topic.subscriptions.compactMap { id in
-                guard let subscription = subscriptions[id] else { return nil }
-                var status = SubscriptionStatus(name: subscription.name)
-                status.settings = subscription.settings
-                status.consumers = UInt32(subscription.consumers.count)
-                status.ready = UInt64(subscription.readyCount)
-                status.delayed = UInt64(subscription.delayedCount)
-                status.leased = UInt64(subscription.leasedCount)
-                status.dead = UInt64(subscription.deadCount)
-                status.delivered = subscription.delivered
-                status.acknowledged = subscription.acknowledged
-                return status
-            }
+            status.subscriptions = topic.subscriptions.map { self.status(of: $0) }
             return status
         }
+    }
+
+    private func status(of subscription: Subscription) -> SubscriptionStatus {
+        var status = SubscriptionStatus(name: subscription.name)
+        status.settings = subscription.ownSettings
+        status.consumers = UInt32(subscription.consumers.count)
+        status.ready = UInt64(subscription.readyCount)
+        status.delayed = UInt64(subscription.delayedCount)
+        status.leased = UInt64(subscription.leasedCount)
+        status.dead = UInt64(subscription.dead.count)
+        status.delivered = subscription.delivered
+        status.acknowledged = subscription.acknowledged
+        return status
     }
 
     /// The counts; the server adds what it alone knows.
@@ -32,7 +33,7 @@ extension BrokerState {
             status.ready += UInt64(subscription.readyCount)
             status.delayed += UInt64(subscription.delayedCount)
             status.leased += UInt64(subscription.leasedCount)
-            status.dead += UInt64(subscription.deadCount)
+            status.dead += UInt64(subscription.dead.count)
         }
         status.published = totals.published
         status.delivered = totals.delivered
@@ -40,75 +41,51 @@ extension BrokerState {
         return status
     }
 
-    /// At most 1000 messages, and at most about 4 MiB of bodies.
-    func peek(_ topic: Topic, from: MessageID, limit: UInt32) -> [Notice] {
-        var notices: [Notice] = []
-        var bytes = 0
-        for id in topic.order.waiting where id >= from {
-            guard let message = messages[id] else { continue }
-            if notices.count >= min(Int(limit), 1000) || (bytes > 0 && bytes + message.bytes > 4 << 20) { break }
-            bytes += message.bytes
-            notices.append(
-                Notice(
-                    id: id, subscription: SubscriptionName(topic: topic.name), publishedAt: message.publishedAt,
-                    address: message.address))
+    /// One answer carries at most 1000 messages, and about 4 MiB of them.
+    private struct Page {
+        static let messagesMax = 1_000
+        static let bytesMax = 4 << 20
+        private(set) var notices: [Notice] = []
+        private var bytes = 0
+
+        mutating func add(_ notice: Notice, bytes: UInt32, limit: UInt32) -> Bool {
+            if notices.count >= min(Int(limit), Self.messagesMax) { return false }
+            if !notices.isEmpty && self.bytes + Int(bytes) > Self.bytesMax { return false }
+            self.bytes += Int(bytes)
+            notices.append(notice)
+            return true
         }
-        return notices
+    }
+
+    /// Live messages of a topic in publish order.
+    func peek(_ topic: Topic, from: MessageID, limit: UInt32) -> [Notice] {
+        var ids: Set<MessageID> = []
+        for subscription in topic.subscriptions { ids.formUnion(subscription.slots.keys.filter { $0 >= from }) }
+        for lane in topic.lanes {
+            // As many of each lane as the page can hold are enough.
+            let waiting = lane.from(lane.start).lazy.filter { [messages] in $0 >= from && messages[$0] != nil }
+            ids.formUnion(waiting.prefix(Page.messagesMax))
+        }
+        var page = Page()
+        for id in ids.sorted() {
+            guard let entry = messages[id] else { continue }
+            let notice = Notice(
+                id: id, subscription: SubscriptionName(topic: topic.name), address: entry.address)
+            if !page.add(notice, bytes: entry.bytes, limit: limit) { break }
+        }
+        return page.notices
     }
 
     func deadNotices(_ subscription: Subscription, from: MessageID, limit: UInt32) -> [Notice] {
-        var notices: [Notice] = []
-        var bytes = 0
-        for id in subscription.deadLetters(from: from, limit: min(Int(limit), 1000)) {
-            guard let message = messages[id], let history = subscription.slots[id]?.history else { continue }
-            if bytes > 0 && bytes + message.bytes > 4 << 20 { break }
-            bytes += message.bytes
-            notices.append(
-                Notice(
-                    id: id, subscription: subscription.name, attempt: history.attempts,
-                    publishedAt: message.publishedAt, redrives: history.redrives, lastError: history.lastError,
-                    deathReason: history.deathReason, deadAt: history.deadAt, address: message.address))
+        var page = Page()
+        for id in subscription.deadLetters(from: from, limit: Page.messagesMax) {
+            guard let entry = messages[id], let slot = subscription.slots[id] else { continue }
+            let notice = Notice(
+                id: id, subscription: subscription.name, attempt: slot.attempts, redrives: UInt32(slot.redrives),
+                lastError: slot.lastError, deathReason: slot.deathReason,
+                deadAt: slot.deadAt ?? entry.publishedAt, address: entry.address)
+            if !page.add(notice, bytes: entry.bytes, limit: limit) { break }
         }
-        return notices
-    }
-
-    /// Everything but messages, for the records that replace those of recycled segments.
-    func definitions() -> [Fact] {
-        var facts: [Fact] = [
-            .counted(
-                nextMessage: MessageID(rawValue: nextMessage), nextTopic: TopicID(rawValue: nextTopic),
-                nextSubscription: SubscriptionID(rawValue: nextSubscription))
-        ]
-        for topic in topics.values.sorted(by: { $0.id < $1.id }) {
-            facts.append(.topicDefined(topic.id, topic.name, topic.settings))
-            for id in topic.subscriptions {
-                guard let subscription = subscriptions[id] else { continue }
-                facts.append(
-                    .subscriptionDefined(id, topic.id, name: subscription.name.name, start: .now, renames: true))
-                facts.append(.subscriptionSet(id, subscription.settings))
-            }
-            if !topic.dedupEntries.isEmpty { facts.append(.deduplicated(topic.id, topic.dedupEntries)) }
-        }
-        return facts
-    }
-
-    /// Live messages of a segment, in id order.
-    func messages(inSegment segment: UInt64) -> [Message] {
-        messages.values.filter { $0.address.position / segmentBytes == segment }.sorted { $0.id < $1.id }
-    }
-
-    /// The fact that lets a live message stand further on in the log.
-    func restatement(of published: PublishedMessage) -> Fact {
-        let slots: [SlotRecord] = (topics[published.topic]?.subscriptions ?? []).compactMap { id in
-            guard let slot = subscriptions[id]?.slots[published.id] else { return nil }
-            let history = slot.history
-            var readyAt: WallTime?
-            if case .delayed(let until) = slot.place { readyAt = until }
-            return SlotRecord(
-                subscription: id, attempts: history.attempts, deaths: history.deaths, redrives: history.redrives,
-                lastError: history.lastError, readyAt: readyAt,
-                deathReason: slot.place == .dead ? history.deathReason : nil, deadAt: history.deadAt)
-        }
-        return .restated(published, slots)
+        return page.notices
     }
 }

@@ -2,7 +2,7 @@ import BrokerProtocol
 
 /// The moment of an input: both clocks, read once by whoever brings the input in.
 struct Now: Sendable {
-    /// For leases and timeouts.
+    /// Milliseconds; for leases and timeouts.
     var monotonic: Int64
     /// For deliver-at, expiry and backoff.
     var wall: WallTime
@@ -20,23 +20,17 @@ struct StateLimits: Hashable, Sendable {
     var defaults = TopicSettings()
 }
 
-/// The log as the state sees it: payloads in, positions out.
-struct FactJournal {
-    let append: (_ payload: [UInt8]) throws(BrokerError) -> UInt64
-    /// Position after the last record.
-    let end: () -> UInt64
-    /// Bytes that publishes may still use; settles may use more.
-    let publishBytesFree: () -> Int
-}
-
 /// The broker's deterministic machine. Requests and time come in, facts go to the log, effects go out; no clock,
 /// socket or file inside. The same inputs give the same outputs.
 ///
 /// Each change is a ``Fact``: decided here, encoded, appended, then applied by ``apply(_:at:)``, which recovery uses
 /// as well. An effect carries the log position that must be durable before it may leave the process.
+///
+/// Dictionaries are for lookups; whatever has an effect goes in the order of ids or of creation.
 final class BrokerState {
     var limits: StateLimits
-    let journal: FactJournal
+    var journal: any Journal
+    let segmentBytes: UInt64
     var random: SeededRandom
     /// Lease ids of this start begin above those of all earlier ones.
     var nextLease: UInt64 = 1
@@ -44,24 +38,28 @@ final class BrokerState {
     var nextTopic: UInt32 = 1
     var nextSubscription: UInt32 = 1
 
-    var topicsByName: [TopicName: TopicID] = [:]
+    var topicsByName: [TopicName: Topic] = [:]
     var topics: [TopicID: Topic] = [:]
     var subscriptions: [SubscriptionID: Subscription] = [:]
-    var messages: [MessageID: Message] = [:]
+    var messages = MessageTable()
+    /// Deliver-at and expires-at of the few messages that have them.
+    var times: [MessageID: MessageTimes] = [:]
     var delayed = Heap<DelayedEntry>()
+    /// Verdicts that are still to come, over all subscriptions; each has log space reserved.
+    var owedCount = 0
+    var delayedCount = 0
 
     var sessions: [SessionID: Session] = [:]
     var leases: [LeaseID: Lease] = [:]
     var leaseDeadlines = Heap<LeaseDeadline>()
     var popDeadlines = Heap<PopDeadline>()
     var nextPop: UInt64 = 1
-    var dirty: [SubscriptionID] = []
-    var isDraining = false
+    var waitingPopCount = 0
+    var dirty: [Subscription] = []
+    private(set) var isDraining = false
 
     var totals = Totals()
-    /// Live message bytes by log segment.
-    var liveBytes: [UInt64: Int] = [:]
-    let segmentBytes: UInt64
+    var segments = SegmentLedger()
 
     /// Outputs in order; the server takes them.
     var effects: [PendingEffect] = []
@@ -74,18 +72,25 @@ final class BrokerState {
         var acknowledged: UInt64 = 0
     }
 
-    init(limits: StateLimits, journal: FactJournal, seed: UInt64, segmentBytes: UInt64) {
+    struct MessageTimes {
+        var deliverAt: WallTime?
+        var expiresAt: WallTime?
+    }
+
+    init(limits: StateLimits, journal: any Journal, seed: UInt64) {
         self.limits = limits
         self.journal = journal
         self.random = SeededRandom(seed: seed)
-        self.segmentBytes = segmentBytes
+        segmentBytes = journal.segmentBytes
     }
 
-    /// Call after replay: leases of an earlier start can never be taken for new ones.
+    /// Call once, after replay: leases of an earlier start can never be taken for new ones.
     func begin(epoch: UInt32) {
         nextLease = UInt64(epoch) << 40 | 1
-        for topic in topics.values.sorted(by: { $0.id < $1.id }) {
-            for subscription in topic.subscriptions { markDirty(subscription) }
+        for id in subscriptions.keys.sorted() {
+            guard let subscription = subscriptions[id] else { continue }
+            subscription.returnClaimed { messages[$0]?.priority ?? 0 }
+            markDirty(subscription)
         }
     }
 
@@ -96,15 +101,18 @@ final class BrokerState {
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
         let (payload, offsets) = FactCodec.encode(facts)
+        if journal.startsSegment(payloadBytes: payload.count) {
+            for chunk in definitions() { _ = try journal.append(FactCodec.encode(chunk).payload) }
+        }
         let position = try journal.append(payload)
-        if isAwaited { requiredEnd = journal.end() }
+        if isAwaited { requiredEnd = journal.end }
         for (fact, offset) in zip(facts, offsets) {
             apply(fact, at: RecordAddress(position: position, offset: offset))
         }
     }
 
-    /// Facts that must not be refused: they free space or end something, and their space is reserved.
-    /// - Returns: False when even the reserve is used up; nothing changed then, and the caller tries again later.
+    /// Facts that free space or end something; their space is reserved.
+    /// - Returns: False when even the reserve is used up; nothing changed then.
     @discardableResult
     func recordReserved(_ facts: [Fact], isAwaited: Bool = true) -> Bool {
         do throws(BrokerError) {
@@ -117,54 +125,44 @@ final class BrokerState {
 
     func emit(_ effect: Effect) { effects.append(PendingEffect(requires: requiredEnd, effect: effect)) }
 
-    func respond(_ origin: Origin, _ response: Response) {
-        emit(.respond(origin, response))
+    func respond(_ origin: Origin, _ response: Response) { emit(.respond(origin, response)) }
+
+    func markDirty(_ subscription: Subscription) {
+        if subscription.isDirty { return }
+        subscription.isDirty = true
+        dirty.append(subscription)
     }
 
-    func markDirty(_ id: SubscriptionID) {
-        guard subscriptions[id]?.isDirty == false else { return }
-        subscriptions[id]?.isDirty = true
-        dirty.append(id)
+    /// No new deliveries from here on; what is leased may still be settled.
+    func drain() {
+        isDraining = true
+        for id in sessions.keys.sorted() {
+            guard let session = sessions[id] else { continue }
+            for number in session.pops.keys.sorted() {
+                if let pop = removePop(number, of: session) { respond(pop.origin, .refused(Self.draining)) }
+            }
+            for consumer in session.consumers.keys.sorted() { emit(.endConsumer(id, consumer, nil)) }
+        }
     }
+
+    static let draining = BrokerError(.shuttingDown, "the broker is shutting down; connect again later")
 
     // MARK: Lookups
 
-    func topic(named name: TopicName) -> Topic? { topicsByName[name].flatMap { topics[$0] } }
-
     func subscription(named name: SubscriptionName) -> Subscription? {
-        guard let topic = topic(named: name.topic) else { return nil }
-        for id in topic.subscriptions where subscriptions[id]?.name.name == name.name { return subscriptions[id] }
-        return nil
+        topicsByName[name.topic]?.subscriptions.first { $0.name.name == name.name }
     }
 
-    func settings(of id: SubscriptionID) -> DeliverySettings {
-        guard let subscription = subscriptions[id] else { return limits.defaults.delivery }
-        return subscription.settings ?? topics[subscription.topic]?.settings.delivery ?? limits.defaults.delivery
+    func topic(_ name: TopicName) throws(BrokerError) -> Topic {
+        guard let topic = topicsByName[name] else { throw BrokerError(.topicUnknown, "there is no topic \(name)") }
+        return topic
     }
 
-    /// The oldest segment that holds a live message; nil when none does.
-    var oldestLiveSegment: UInt64? { liveBytes.keys.min() }
-}
-
-/// One delayed message of one subscription. Earliest first.
-struct DelayedEntry: Comparable {
-    let until: WallTime
-    let message: MessageID
-    let subscription: SubscriptionID
-    static func < (left: Self, right: Self) -> Bool {
-        (left.until, left.message, left.subscription) < (right.until, right.message, right.subscription)
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same on every machine.
-struct SeededRandom: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
+    func existing(_ name: SubscriptionName) throws(BrokerError) -> Subscription {
+        _ = try topic(name.topic)
+        guard let subscription = subscription(named: name) else {
+            throw BrokerError(.subscriptionUnknown, "there is no subscription \(name.topic)@\(name.name)")
+        }
+        return subscription
     }
 }

@@ -34,12 +34,12 @@ struct PublishedMessage: Hashable, Sendable {
 struct SlotRecord: Hashable, Sendable {
     let subscription: SubscriptionID
     let attempts: UInt32
-    let deaths: UInt32
-    let redrives: UInt32
+    let deaths: UInt16
+    let redrives: UInt16
     let lastError: String?
     let readyAt: WallTime?
     let deathReason: String?
-    let deadAt: WallTime
+    let deadAt: WallTime?
 }
 
 struct DedupEntry: Hashable, Sendable {
@@ -48,12 +48,20 @@ struct DedupEntry: Hashable, Sendable {
     let until: WallTime
 }
 
+/// How a subscription came to be.
+enum SubscriptionOrigin: UInt8, Hashable, Sendable {
+    /// Made with its topic, as `default`. The first named subscription takes it over.
+    case implicit = 0
+    /// Somebody named it.
+    case asked = 1
+}
+
 /// One thing that happened. The state changes by facts alone, live and at recovery alike.
 enum Fact: Hashable, Sendable {
     case topicDefined(TopicID, TopicName, TopicSettings)
     case topicDeleted(TopicID)
-    /// With `renames` the subscription exists already, as the topic's `default`, and gets this name.
-    case subscriptionDefined(SubscriptionID, TopicID, name: String, start: StartPosition, renames: Bool)
+    /// For an id that exists: its name and origin change; a new name also drops what lies before `start`.
+    case subscriptionDefined(SubscriptionID, TopicID, name: String, start: StartPosition, SubscriptionOrigin)
     /// Nil: the subscription follows its topic.
     case subscriptionSet(SubscriptionID, DeliverySettings?)
     case subscriptionDeleted(SubscriptionID)
@@ -70,6 +78,6 @@ enum Fact: Hashable, Sendable {
     /// A live message written again further on, so that the segment of its first record can be recycled.
     case restated(PublishedMessage, [SlotRecord])
     case deduplicated(TopicID, [DedupEntry])
-    /// The next message id is at least this; stands before the records that named it are recycled.
+    /// The next ids are at least these; stands before the records that named them are recycled.
     case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)
 }

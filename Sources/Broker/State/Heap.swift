@@ -17,43 +17,34 @@ struct Heap<Element: Comparable> {
         }
     }
 
+    @discardableResult
     mutating func removeFirst() -> Element? {
         guard let first = elements.first else { return nil }
         let last = elements.removeLast()
         if elements.isEmpty { return first }
         elements[0] = last
-        var parent = 0
+        sink(0)
+        return first
+    }
+
+    private mutating func sink(_ index: Int) {
+        var parent = index
         while true {
             var smallest = parent
             for child in [2 * parent + 1, 2 * parent + 2] where child < elements.count {
                 if elements[child] < elements[smallest] { smallest = child }
             }
-            if smallest == parent { return first }
+            if smallest == parent { return }
             elements.swapAt(parent, smallest)
             parent = smallest
         }
     }
-}
 
-/// A queue on an array; the consumed front is dropped in large steps.
-struct Fifo<Element> {
-    private var elements: [Element] = []
-    private var head = 0
-
-    var isEmpty: Bool { head == elements.count }
-    var count: Int { elements.count - head }
-    var first: Element? { isEmpty ? nil : elements[head] }
-    var waiting: ArraySlice<Element> { elements[head...] }
-
-    mutating func append(_ element: Element) { elements.append(element) }
-
-    mutating func removeFirst() -> Element? {
-        guard let element = first else { return nil }
-        head += 1
-        if head >= 1024 && head * 2 >= elements.count {
-            elements.removeFirst(head)
-            head = 0
-        }
-        return element
+    /// Drops the entries that stand for nothing any more, once they are the most. Amortised O(1) per removed entry.
+    /// - Parameter liveCount: How many entries still stand for something.
+    mutating func dropStale(liveCount: Int, where isLive: (Element) -> Bool) {
+        guard elements.count > 2 * liveCount + 1024 else { return }
+        elements.removeAll { !isLive($0) }
+        for index in stride(from: elements.count / 2, through: 0, by: -1) where index < elements.count { sink(index) }
     }
 }

@@ -12,44 +12,61 @@ struct Origin: Hashable, Sendable {
     let correlation: UInt32
 }
 
-struct ConsumerKey: Hashable, Sendable {
-    let session: SessionID
-    let consumer: ConsumerID
-}
-
-struct PopKey: Hashable, Sendable {
-    let session: SessionID
-    let pop: UInt64
-}
-
-struct Consumer {
-    let subscription: SubscriptionID
-    var credit: UInt32
-    var unsettled: UInt32 = 0
-    let leaseMilliseconds: Int64?
-    var hasCredit: Bool { unsettled < credit }
-}
-
-/// A pop that waits for a message.
-struct WaitingPop {
-    let origin: Origin
-    let subscriptions: [SubscriptionID]
-    let acknowledges: Bool
-}
-
-struct Session {
+final class Session {
+    let id: SessionID
     let name: String
     var consumers: [ConsumerID: Consumer] = [:]
     var pops: [UInt64: WaitingPop] = [:]
     var leases: Set<LeaseID> = []
+
+    init(id: SessionID, name: String) {
+        self.id = id
+        self.name = name
+    }
+}
+
+final class Consumer {
+    let id: ConsumerID
+    unowned let session: Session
+    let subscription: Subscription
+    var credit: UInt32
+    var unsettled: UInt32 = 0
+    let leaseMilliseconds: Int64?
+    var hasCredit: Bool { unsettled < credit }
+
+    init(
+        id: ConsumerID, session: Session, subscription: Subscription, credit: UInt32, leaseMilliseconds: Int64?
+    ) {
+        self.id = id
+        self.session = session
+        self.subscription = subscription
+        self.credit = credit
+        self.leaseMilliseconds = leaseMilliseconds
+    }
+}
+
+/// A pop that waits for a message.
+final class WaitingPop {
+    let number: UInt64
+    let origin: Origin
+    let subscriptions: [Subscription]
+    let acknowledges: Bool
+
+    init(number: UInt64, origin: Origin, subscriptions: [Subscription], acknowledges: Bool) {
+        self.number = number
+        self.origin = origin
+        self.subscriptions = subscriptions
+        self.acknowledges = acknowledges
+    }
 }
 
 /// The right of one session to settle one delivery.
 struct Lease {
     let id: LeaseID
     let session: SessionID
-    let consumer: ConsumerID?
-    let subscription: SubscriptionID
+    /// Nil for a pop, which needs no credit.
+    let consumer: Consumer?
+    let subscription: Subscription
     let message: MessageID
     let takenAt: Int64
     var deadline: Int64
@@ -70,34 +87,12 @@ struct PopDeadline: Comparable {
     static func < (left: Self, right: Self) -> Bool { (left.deadline, left.pop) < (right.deadline, right.pop) }
 }
 
-/// A message as it is described to a client before its body is read from the log.
-struct Notice: Hashable, Sendable {
-    var consumer = ConsumerID(rawValue: 0)
-    var lease = LeaseID(rawValue: 0)
-    var leaseMilliseconds: Int64 = 0
-    let id: MessageID
-    let subscription: SubscriptionName
-    var attempt: UInt32 = 0
-    let publishedAt: WallTime
-    var redrives: UInt32 = 0
-    var lastError: String?
-    var deathReason: String?
-    var deadAt = WallTime(milliseconds: 0)
-    let address: RecordAddress
-}
-
-/// What the state wants done outside.
-enum Effect: Hashable, Sendable {
-    case respond(Origin, Response)
-    case deliver(SessionID, Notice)
-    case answerPop(Origin, Notice)
-    case answerPeek(Origin, [Notice])
-    case answerDead(Origin, [Notice])
-    case endConsumer(SessionID, ConsumerID, BrokerError?)
-}
-
-struct PendingEffect: Sendable {
-    /// The log must be durable up to here first.
-    let requires: UInt64
-    let effect: Effect
+/// One delayed message of one subscription. Earliest first.
+struct DelayedEntry: Comparable {
+    let until: WallTime
+    let message: MessageID
+    let subscription: SubscriptionID
+    static func < (left: Self, right: Self) -> Bool {
+        (left.until, left.message, left.subscription) < (right.until, right.message, right.subscription)
+    }
 }

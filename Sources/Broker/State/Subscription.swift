@@ -1,115 +1,187 @@
 import BrokerProtocol
 
-/// What happened to a message on its way through one subscription; made at the first delivery.
-struct SlotHistory: Hashable {
-    var attempts: UInt32 = 0
-    var deaths: UInt32 = 0
-    var redrives: UInt32 = 0
-    var lastError: String?
-    var deathReason: String?
-    var deadAt = WallTime(milliseconds: 0)
-}
-
-/// One message inside one subscription. It exists from publish until it is acknowledged or purged.
-struct Slot {
-    enum Place: Hashable {
-        case ready
-        case leased(LeaseID)
-        case delayed(until: WallTime)
-        case dead
-    }
-
-    private final class Box {
-        var history: SlotHistory
-        init(_ history: SlotHistory) { self.history = history }
-    }
-
-    var place: Place
-    private var box: Box?
-
-    init(place: Place) { self.place = place }
-
-    /// Boxed: nearly all messages are acknowledged at their first delivery.
-    var history: SlotHistory {
-        get { box?.history ?? SlotHistory() }
-        set {
-            if let box, newValue != SlotHistory() { box.history = newValue } else { box = Box(newValue) }
-        }
-    }
-}
-
-/// A named reader of a topic, with the state of each message that it still owes a verdict.
-struct Subscription {
+/// A named reader of a topic.
+///
+/// A message that it owes a verdict is either *fresh* (at or behind the cursor of its lane, costs nothing here) or has a
+/// ``Slot``. A slot is made at the first delivery; fresh messages that leave out of turn are remembered in `ahead`
+/// until the cursor passes them.
+final class Subscription {
     let id: SubscriptionID
-    let topic: TopicID
+    unowned let topic: Topic
     var name: SubscriptionName
+    var origin: SubscriptionOrigin
     /// Nil: it follows its topic.
-    var settings: DeliverySettings?
+    var ownSettings: DeliverySettings?
+
+    /// Index of the next fresh message, by lane.
+    private(set) var cursors: [UInt64]
+    private var ahead: Set<MessageID> = []
     private(set) var slots: [MessageID: Slot] = [:]
-    var ready = ReadyQueue()
-    private(set) var readyCount = 0
+    private(set) var dead: Set<MessageID> = []
+    /// Ready messages that have a slot, by lane. An entry is a hint: the slot says what is true.
+    private var returned = [Heap<MessageID>](repeating: Heap(), count: Topic.priorities)
+
+    private(set) var freshCount = 0
+    private var readySlotCount = 0
     private(set) var leasedCount = 0
     private(set) var delayedCount = 0
-    private(set) var deadCount = 0
     var delivered: UInt64 = 0
     var acknowledged: UInt64 = 0
+
     /// Consumers in the order of their turn.
-    var consumers: [ConsumerKey] = []
+    var consumers: [Consumer] = []
     var turn = 0
     /// Pops that wait, longest first.
-    var waiting: [PopKey] = []
+    var waiting: [WaitingPop] = []
     var isDirty = false
 
-    init(id: SubscriptionID, topic: TopicID, name: SubscriptionName) {
+    init(id: SubscriptionID, topic: Topic, name: SubscriptionName, origin: SubscriptionOrigin) {
         self.id = id
         self.topic = topic
         self.name = name
+        self.origin = origin
+        cursors = topic.lanes.map(\.end)
     }
 
-    private mutating func count(_ place: Slot.Place, by step: Int) {
-        switch place {
-        case .ready: readyCount += step
-        case .leased: leasedCount += step
-        case .delayed: delayedCount += step
-        case .dead: deadCount += step
+    var settings: DeliverySettings { ownSettings ?? topic.settings.delivery }
+    var readyCount: Int { freshCount + readySlotCount }
+    /// Messages without a final verdict, dead letters left out.
+    var openCount: Int { readyCount + leasedCount + delayedCount }
+
+    // MARK: Fresh messages
+
+    /// A message was appended to the topic's lane.
+    func addFresh() { freshCount += 1 }
+
+    /// Makes all of a lane from `index` on fresh; for a new subscription. `isLive` says which ids still exist.
+    func begin(lane: Int, at index: UInt64, isLive: (MessageID) -> Bool) -> [MessageID] {
+        cursors[lane] = index
+        let ids = topic.lanes[lane].from(index)
+        let live = ids.filter(isLive)
+        for id in ids where !isLive(id) { ahead.insert(id) }
+        freshCount += live.count
+        return Array(live)
+    }
+
+    func isFresh(_ id: MessageID, _ entry: MessageEntry) -> Bool {
+        isUnpassed(id, entry) && slots[id] == nil && !ahead.contains(id)
+    }
+
+    private func isUnpassed(_ id: MessageID, _ entry: MessageEntry) -> Bool {
+        let lane = Int(entry.priority)
+        return entry.isInLane && cursors[lane] < topic.lanes[lane].end && id >= topic.lanes[lane][cursors[lane]]
+    }
+
+    func owes(_ id: MessageID, _ entry: MessageEntry) -> Bool { slots[id] != nil || isFresh(id, entry) }
+
+    private func firstFresh(_ lane: Int) -> MessageID? {
+        let end = topic.lanes[lane].end
+        let before = cursors[lane]
+        defer { if cursors[lane] != before { topic.trim(lane: lane) } }
+        while cursors[lane] < end {
+            let id = topic.lanes[lane][cursors[lane]]
+            if slots[id] == nil && ahead.remove(id) == nil { return id }
+            cursors[lane] += 1
+        }
+        return nil
+    }
+
+    private func firstReturned(_ lane: Int) -> MessageID? {
+        while let id = returned[lane].first {
+            if slots[id]?.place == .ready { return id }
+            returned[lane].removeFirst()
+        }
+        return nil
+    }
+
+    /// The message to deliver next: by priority, then in publish order. It stays where it is until ``claim(_:_:)``.
+    func next() -> MessageID? {
+        if readyCount == 0 { return nil }
+        for lane in (0..<Topic.priorities).reversed() {
+            switch (firstFresh(lane), firstReturned(lane)) {
+            case (nil, nil): continue
+            case (let id?, nil), (nil, let id?): return id
+            case (let fresh?, let returned?): return min(fresh, returned)
+            }
+        }
+        assert(readyCount == 0, "ready messages that no lane holds")
+        return nil
+    }
+
+    /// Gives a message that is owed its slot.
+    func claim(_ id: MessageID, _ entry: MessageEntry) {
+        let lane = Int(entry.priority)
+        if isFresh(id, entry) {
+            freshCount -= 1
+            slots[id] = Slot(place: .ready)
+            readySlotCount += 1
+            if topic.lanes[lane][cursors[lane]] == id { cursors[lane] += 1 }
+        } else if returned[lane].first == id {
+            returned[lane].removeFirst()
         }
     }
 
-    mutating func add(_ message: MessageID, place: Slot.Place) {
-        assert(slots[message] == nil)
-        slots[message] = Slot(place: place)
-        count(place, by: 1)
+    /// After replay: what was handed out when the broker ended is ready again.
+    func returnClaimed(priority: (MessageID) -> UInt8) {
+        for lane in returned.indices { returned[lane] = Heap() }
+        for (id, slot) in slots where slot.place == .ready { returned[Int(priority(id))].insert(id) }
+    }
+
+    // MARK: Slots
+
+    /// A message that enters with a slot: delayed, or found again behind younger ones.
+    func add(_ id: MessageID, _ slot: Slot, priority: UInt8) {
+        assert(slots[id] == nil)
+        slots[id] = slot
+        count(slot.place, id, by: 1)
+        if slot.place == .ready { returned[Int(priority)].insert(id) }
+    }
+
+    private func count(_ place: Slot.Place, _ id: MessageID, by step: Int) {
+        switch place {
+        case .ready: readySlotCount += step
+        case .leased: leasedCount += step
+        case .delayed: delayedCount += step
+        case .dead: if step > 0 { dead.insert(id) } else { dead.remove(id) }
+        }
     }
 
     /// - Returns: False when the subscription does not owe this message a verdict.
-    @discardableResult
-    mutating func remove(_ message: MessageID) -> Bool {
-        guard let slot = slots.removeValue(forKey: message) else { return false }
-        count(slot.place, by: -1)
+    func remove(_ id: MessageID, _ entry: MessageEntry) -> Bool {
+        if let slot = slots.removeValue(forKey: id) {
+            count(slot.place, id, by: -1)
+            if isUnpassed(id, entry) { ahead.insert(id) }
+            return true
+        }
+        guard isFresh(id, entry) else { return false }
+        freshCount -= 1
+        ahead.insert(id)
         return true
     }
 
-    mutating func move(_ message: MessageID, to place: Slot.Place) {
-        guard let old = slots[message]?.place else { return }
-        count(old, by: -1)
-        slots[message]?.place = place
-        count(place, by: 1)
+    func move(_ id: MessageID, to place: Slot.Place, priority: UInt8) {
+        guard let old = slots[id]?.place else { return }
+        count(old, id, by: -1)
+        slots[id]?.place = place
+        count(place, id, by: 1)
+        if place == .ready { returned[Int(priority)].insert(id) }
     }
 
-    mutating func amend(_ message: MessageID, _ change: (inout SlotHistory) -> Void) {
-        guard var slot = slots[message] else { return }
-        var history = slot.history
-        change(&history)
-        slot.history = history
-        slots[message] = slot
+    func amend(_ id: MessageID, _ change: (inout Slot) -> Void) {
+        if slots[id] != nil { change(&slots[id]!) }
     }
-
-    func isReady(_ message: MessageID) -> Bool { slots[message]?.place == .ready }
 
     /// Dead letters by id, from `first` on.
     func deadLetters(from first: MessageID = MessageID(rawValue: 0), limit: Int = .max) -> [MessageID] {
-        guard deadCount > 0 else { return [] }
-        let dead = slots.filter { $0.value.place == .dead && $0.key >= first }.map(\.key).sorted()
-        return Array(dead.prefix(limit))
+        Array(dead.filter { $0 >= first }.sorted().prefix(limit))
+    }
+
+    /// Every message that it owes a verdict, in id order.
+    func owed() -> [MessageID] {
+        var ids = Array(slots.keys)
+        for lane in 0..<Topic.priorities {
+            ids += topic.lanes[lane].from(cursors[lane]).filter { slots[$0] == nil && !ahead.contains($0) }
+        }
+        return ids.sorted()
     }
 }

@@ -1,31 +1,21 @@
 import BrokerProtocol
 
-/// A message as RAM knows it.
-struct Message {
-    let id: MessageID
-    let topic: TopicID
-    let publishedAt: WallTime
-    let priority: UInt8
-    let expiresAt: WallTime?
-    var address: RecordAddress
-    /// Bytes of its record, roughly; for the accounting of segments.
-    let bytes: Int
-    /// Subscriptions that still owe a verdict, dead letters included.
-    var owed: Int
-}
+/// A topic with its fresh messages: those that at least one subscription has not touched yet.
+final class Topic {
+    static let priorities = 10
 
-struct Topic {
     let id: TopicID
     let name: TopicName
     var settings: TopicSettings
     /// In the order of creation.
-    var subscriptions: [SubscriptionID] = []
-    /// Messages in publish order; those at the front that are settled everywhere have been dropped.
-    var order = Fifo<MessageID>()
+    var subscriptions: [Subscription] = []
+    /// Message ids in publish order, by priority. Each subscription has a cursor into each lane.
+    private(set) var lanes = [SlidingArray<MessageID>](repeating: SlidingArray(), count: priorities)
+    /// Live messages.
     var messageCount = 0
     var published: UInt64 = 0
     private var dedup: [String: DedupEntry] = [:]
-    private var dedupOrder = Fifo<DedupEntry>()
+    private var dedupOrder = SlidingArray<DedupEntry>()
 
     init(id: TopicID, name: TopicName, settings: TopicSettings) {
         self.id = id
@@ -33,23 +23,40 @@ struct Topic {
         self.settings = settings
     }
 
+    func append(_ message: MessageID, priority: UInt8) { lanes[Int(priority)].append(message) }
+
+    /// Drops the front of a lane that every subscription has passed.
+    func trim(lane: Int) {
+        let passed = subscriptions.map { $0.cursors[lane] }.min() ?? lanes[lane].end
+        if passed >= lanes[lane].start + 1024 || passed == lanes[lane].end { lanes[lane].drop(before: passed) }
+    }
+
+    // MARK: Dedup
+
+    var hasDedupEntries: Bool { !dedup.isEmpty }
+
     func duplicate(of dedupID: String, now: WallTime) -> MessageID? {
         guard let entry = dedup[dedupID], entry.until > now else { return nil }
         return entry.message
     }
 
-    mutating func remember(_ entry: DedupEntry) {
+    func remember(_ entry: DedupEntry) {
         dedup[entry.dedupID] = entry
         dedupOrder.append(entry)
     }
 
-    /// Forgets dedup ids whose window is over.
-    mutating func forgetDuplicates(now: WallTime) {
-        while let first = dedupOrder.first, first.until <= now {
-            _ = dedupOrder.removeFirst()
+    /// Forgets dedup ids whose window is over. An entry behind a longer-lived one goes later; nobody sees it.
+    func forgetDuplicates(now: WallTime) {
+        while !dedupOrder.isEmpty, dedupOrder[dedupOrder.start].until <= now {
+            let first = dedupOrder[dedupOrder.start]
+            dedupOrder.drop(before: dedupOrder.start + 1)
             if dedup[first.dedupID] == first { dedup[first.dedupID] = nil }
         }
     }
 
-    var dedupEntries: [DedupEntry] { Array(dedupOrder.waiting) }
+    /// The entry when it still counts.
+    func current(_ dedupID: String, _ message: MessageID, now: WallTime) -> DedupEntry? {
+        guard let entry = dedup[dedupID], entry.message == message, entry.until > now else { return nil }
+        return entry
+    }
 }

@@ -15,6 +15,7 @@ public final class BlockingThread: Sendable {
         let queue = Monitor(Queue())
         self.queue = queue
         _ = SystemThread(name: name) {
+            SystemThread.detachCurrent()
             while let pieces = queue.wait({ Self.take(from: &$0) }), !pieces.isEmpty {
                 for piece in pieces { piece() }
             }

@@ -16,6 +16,8 @@ public struct RuntimeConfiguration: Hashable, Sendable {
     public var drainTimeout: Duration = .seconds(60)
     /// Written-off handlers that never returned; one more ends the runtime.
     public var stuckHandlersMax = 4
+    /// How long one attempt to reach the broker and to subscribe may take.
+    public var connectTimeout: Duration = .seconds(10)
     /// The wait before the n-th attempt to reach the broker is random between 0 and min(cap, base·2ⁿ).
     public var reconnectBase: Duration = .milliseconds(100)
     public var reconnectCap: Duration = .seconds(10)

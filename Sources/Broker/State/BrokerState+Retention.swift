@@ -1,0 +1,125 @@
+import BrokerProtocol
+
+/// What lives in each segment of the log.
+struct SegmentLedger {
+    private var liveBytes: [UInt64: Int] = [:]
+    private var dedupCounts: [UInt64: Int] = [:]
+    private(set) var totalBytes = 0
+    /// Segments below this one were given up.
+    var retiredBefore: UInt64 = 0
+
+    mutating func add(_ entry: MessageEntry, _ segmentBytes: UInt64) {
+        liveBytes[entry.position / segmentBytes, default: 0] += Int(entry.bytes)
+        totalBytes += Int(entry.bytes)
+    }
+
+    mutating func remove(_ entry: MessageEntry, _ segmentBytes: UInt64) {
+        let segment = entry.position / segmentBytes
+        totalBytes -= Int(entry.bytes)
+        let left = (liveBytes[segment] ?? 0) - Int(entry.bytes)
+        liveBytes[segment] = left > 0 ? left : nil
+    }
+
+    mutating func addDedup(_ count: Int, segment: UInt64) { dedupCounts[segment, default: 0] += count }
+
+    mutating func forget(_ segment: UInt64) {
+        liveBytes[segment] = nil
+        dedupCounts[segment] = nil
+    }
+
+    func liveBytes(in segment: UInt64) -> Int { liveBytes[segment] ?? 0 }
+    func hasDedupEntries(in segment: UInt64) -> Bool { dedupCounts[segment] != nil }
+}
+
+/// How the log gets shorter: its oldest segment is given up when nothing in it counts any more, and what still counts
+/// is written again further on when the log has become more than twice as long as what lives in it.
+extension BrokerState {
+    /// What to do with the oldest segment now.
+    enum RetentionStep: Equatable {
+        case nothing
+        /// Show each record of this segment to ``restate(_:at:now:)``, then call ``retire(_:)``.
+        case scan(UInt64)
+        case retire(UInt64)
+    }
+
+    /// - Parameter current: The segment that is being written.
+    func retentionStep(current: UInt64) -> RetentionStep {
+        let oldest = max(journal.firstSegment, segments.retiredBefore)
+        guard oldest < current else { return .nothing }
+        if segments.liveBytes(in: oldest) == 0 {
+            return segments.hasDedupEntries(in: oldest) ? .scan(oldest) : .retire(oldest)
+        }
+        let length = (current - oldest) * segmentBytes
+        let isWasteful = length > 2 * UInt64(segments.totalBytes) + 4 * segmentBytes
+        return isWasteful && journal.publishBytesFree > 0 ? .scan(oldest) : .nothing
+    }
+
+    /// Writes what still counts of a record again.
+    /// - Returns: False when there is no space for it now; nothing is lost, and the segment must stay.
+    func restate(_ facts: [(fact: Fact, offset: Int)], at position: UInt64, now: Now) -> Bool {
+        var again: [Fact] = []
+        for (fact, offset) in facts {
+            switch fact {
+            case .published(let message):
+                again += restatement(of: message, at: RecordAddress(position: position, offset: offset))
+                if let dedupID = message.dedupID,
+                    let entry = topics[message.topic]?.current(dedupID, message.id, now: now.wall)
+                {
+                    again.append(.deduplicated(message.topic, [entry]))
+                }
+            case .restated(let message, _):
+                again += restatement(of: message, at: RecordAddress(position: position, offset: offset))
+            case .deduplicated(let topic, let entries):
+                let current = entries.compactMap { topics[topic]?.current($0.dedupID, $0.message, now: now.wall) }
+                if !current.isEmpty { again.append(.deduplicated(topic, current)) }
+            default: break
+            }
+        }
+        return recordReserved(again)
+    }
+
+    private func restatement(of published: PublishedMessage, at address: RecordAddress) -> [Fact] {
+        guard let entry = messages[published.id], entry.address == address, let topic = topics[published.topic]
+        else { return [] }
+        let records = topic.subscriptions.filter { $0.owes(published.id, entry) }.map { subscription in
+            let slot = subscription.slots[published.id]
+            var readyAt: WallTime?
+            if case .delayed(let until)? = slot?.place { readyAt = until }
+            return SlotRecord(
+                subscription: subscription.id, attempts: slot?.attempts ?? 0, deaths: slot?.deaths ?? 0,
+                redrives: slot?.redrives ?? 0, lastError: slot?.lastError, readyAt: readyAt,
+                deathReason: slot?.deathReason, deadAt: slot?.deadAt)
+        }
+        return [.restated(published, records)]
+    }
+
+    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable.
+    func retire(_ segment: UInt64) {
+        assert(segments.liveBytes(in: segment) == 0)
+        segments.forget(segment)
+        segments.retiredBefore = segment + 1
+        effects.append(PendingEffect(requires: journal.end, effect: .recycle(before: segment + 1)))
+    }
+
+    /// Everything but messages, at the head of each segment: so the oldest one that is left always begins with the
+    /// definitions that its records need. In pieces that fit into a record.
+    func definitions() -> [[Fact]] {
+        var facts: [Fact] = [
+            .counted(
+                nextMessage: MessageID(rawValue: nextMessage), nextTopic: TopicID(rawValue: nextTopic),
+                nextSubscription: SubscriptionID(rawValue: nextSubscription))
+        ]
+        for topic in topics.values.sorted(by: { $0.id < $1.id }) {
+            facts.append(.topicDefined(topic.id, topic.name, topic.settings))
+            for subscription in topic.subscriptions {
+                facts.append(
+                    .subscriptionDefined(
+                        subscription.id, topic.id, name: subscription.name.name, start: .now, subscription.origin))
+                if let settings = subscription.ownSettings {
+                    facts.append(.subscriptionSet(subscription.id, settings))
+                }
+            }
+        }
+        return stride(from: 0, to: facts.count, by: 50).map { Array(facts[$0..<min($0 + 50, facts.count)]) }
+    }
+}

@@ -1,0 +1,35 @@
+import BrokerProtocol
+
+/// A message as it is described to a client before its body is read from the log.
+struct Notice: Hashable, Sendable {
+    var consumer = ConsumerID(rawValue: 0)
+    var lease = LeaseID(rawValue: 0)
+    var leaseMilliseconds: Int64 = 0
+    let id: MessageID
+    let subscription: SubscriptionName
+    var attempt: UInt32 = 0
+    var redrives: UInt32 = 0
+    var lastError: String?
+    var deathReason: String?
+    var deadAt = WallTime(milliseconds: 0)
+    let address: RecordAddress
+}
+
+/// What the state wants done outside.
+enum Effect: Hashable, Sendable {
+    case respond(Origin, Response)
+    case deliver(SessionID, Notice)
+    case answerPop(Origin, Notice)
+    case answerPeek(Origin, [Notice])
+    case answerDead(Origin, [Notice])
+    /// Without an error: the broker drains.
+    case endConsumer(SessionID, ConsumerID, BrokerError?)
+    /// Nothing before this segment is needed any more.
+    case recycle(before: UInt64)
+}
+
+struct PendingEffect: Sendable {
+    /// The log must be durable up to here first.
+    let requires: UInt64
+    let effect: Effect
+}

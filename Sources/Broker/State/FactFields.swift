@@ -1,0 +1,105 @@
+import BrokerProtocol
+
+/// Fields that several facts share.
+extension ByteWriter {
+    mutating func message(_ message: PublishedMessage) {
+        u64(message.id.rawValue)
+        u32(message.topic.rawValue)
+        i64(message.publishedAt.milliseconds)
+        u8(message.priority)
+        optionalTime(message.deliverAt)
+        optionalTime(message.expiresAt)
+        optionalText(message.dedupID)
+        headers(message.headers)
+        blob(message.body)
+    }
+
+    mutating func slot(_ slot: SlotRecord) {
+        u32(slot.subscription.rawValue)
+        u32(slot.attempts)
+        u16(slot.deaths)
+        u16(slot.redrives)
+        optionalText(slot.lastError)
+        optionalTime(slot.readyAt)
+        optionalText(slot.deathReason)
+        optionalTime(slot.deadAt)
+    }
+
+    private mutating func optionalTime(_ time: WallTime?) {
+        u8(time == nil ? 0 : 1)
+        if let time { i64(time.milliseconds) }
+    }
+
+    /// Ids as ranges: first id, count.
+    mutating func ranges(_ messages: [MessageID]) {
+        let countAt = bytes.count
+        u32(0)
+        var rangeCount: UInt32 = 0
+        var index = 0
+        while index < messages.count {
+            var length = 1
+            while index + length < messages.count,
+                messages[index + length].rawValue == messages[index].rawValue + UInt64(length)
+            {
+                length += 1
+            }
+            u64(messages[index].rawValue)
+            u32(UInt32(length))
+            rangeCount += 1
+            index += length
+        }
+        patch(rangeCount, at: countAt)
+    }
+}
+
+extension ByteReader {
+    /// How many messages the ranges of one fact may name in sum; far above what a request can bring about.
+    private static let messagesPerFactMax = 1 << 24
+
+    mutating func subscriptionID() throws(Malformed) -> SubscriptionID {
+        SubscriptionID(rawValue: try u32("subscription id"))
+    }
+
+    mutating func messageID() throws(Malformed) -> MessageID { MessageID(rawValue: try u64("message id")) }
+
+    mutating func time(_ what: String) throws(Malformed) -> WallTime { WallTime(milliseconds: try i64(what)) }
+
+    private mutating func optionalTime(_ what: String) throws(Malformed) -> WallTime? {
+        try flag("has \(what)") ? try time(what) : nil
+    }
+
+    mutating func message() throws(Malformed) -> PublishedMessage {
+        let id = try messageID()
+        let topic = TopicID(rawValue: try u32("topic id"))
+        let publishedAt = try time("published at")
+        let at = offset
+        let priority = try u8("priority")
+        guard priority < Topic.priorities else { throw Malformed(offset: at, what: "priority \(priority)") }
+        return PublishedMessage(
+            id: id, topic: topic, publishedAt: publishedAt, priority: priority,
+            deliverAt: try optionalTime("deliver-at"), expiresAt: try optionalTime("expires-at"),
+            dedupID: try optionalText("dedup id"), headers: try headers(), body: try blob("body"))
+    }
+
+    mutating func slot() throws(Malformed) -> SlotRecord {
+        SlotRecord(
+            subscription: try subscriptionID(), attempts: try u32("attempts"), deaths: try u16("deaths"),
+            redrives: try u16("redrives"), lastError: try optionalText("last error"),
+            readyAt: try optionalTime("ready at"), deathReason: try optionalText("death reason"),
+            deadAt: try optionalTime("dead at"))
+    }
+
+    mutating func ranges() throws(Malformed) -> [MessageID] {
+        var messages: [MessageID] = []
+        for _ in 0..<(try count("ranges", itemBytes: 12)) {
+            let at = offset
+            let first = try u64("first message")
+            let count = try u32("message count")
+            guard messages.count + Int(count) <= Self.messagesPerFactMax,
+                !first.addingReportingOverflow(UInt64(count)).overflow
+            else { throw Malformed(offset: at, what: "a range of \(count) messages") }
+            for step in 0..<UInt64(count) { messages.append(MessageID(rawValue: first + step)) }
+        }
+        return messages
+    }
+}

@@ -1,0 +1,198 @@
+/// Fields that several frames share. docs/PROTOCOL.md draws each under the same name.
+extension ByteWriter {
+    mutating func subscription(_ name: SubscriptionName) { text("\(name.topic.text)@\(name.name)") }
+
+    package mutating func start(_ start: StartPosition) {
+        switch start {
+        case .beginning: startFields(0, 0)
+        case .now: startFields(1, 0)
+        case .time(let time): startFields(2, UInt64(bitPattern: time.milliseconds))
+        case .message(let id): startFields(3, id.rawValue)
+        }
+    }
+
+    private mutating func startFields(_ kind: UInt8, _ value: UInt64) {
+        u8(kind)
+        u64(value)
+    }
+
+    package mutating func headers(_ headers: [Header]) {
+        u32(UInt32(headers.count))
+        for header in headers {
+            text(header.key)
+            text(header.value)
+        }
+    }
+
+    mutating func messages(_ messages: [OutgoingMessage]) {
+        u32(UInt32(messages.count))
+        for message in messages {
+            text(message.topic.text)
+            u8(message.priority)
+            u8(
+                (message.orderingKey == nil ? 0 : 1) | (message.deliverAt == nil ? 0 : 2)
+                    | (message.expiresAt == nil ? 0 : 4) | (message.dedupID == nil ? 0 : 8))
+            if let key = message.orderingKey { text(key) }
+            if let time = message.deliverAt { i64(time.milliseconds) }
+            if let time = message.expiresAt { i64(time.milliseconds) }
+            if let id = message.dedupID { text(id) }
+            headers(message.headers)
+            blob(message.body)
+        }
+    }
+
+    /// Runs of leases that follow each other and share a verdict: first lease, count, verdict.
+    mutating func settlements(_ settlements: [Settlement]) {
+        let runs = settlements.runs { left, right, distance in
+            right.verdict == left.verdict && right.lease.rawValue == left.lease.rawValue &+ distance
+        }
+        u32(UInt32(runs.count))
+        for (settlement, count) in runs {
+            u64(settlement.lease.rawValue)
+            u32(count)
+            switch settlement.verdict {
+            case .ack: u8(0)
+            case .fail(let error, let after):
+                u8(1)
+                i64(after ?? -1)
+                text(error)
+            case .release(let after):
+                u8(2)
+                i64(after ?? -1)
+            case .reject(let reason):
+                u8(3)
+                text(reason)
+            }
+        }
+    }
+
+    mutating func leases(_ leases: [LeaseID]) {
+        let runs = leases.runs { left, right, distance in right.rawValue == left.rawValue &+ distance }
+        u32(UInt32(runs.count))
+        for (lease, count) in runs {
+            u64(lease.rawValue)
+            u32(count)
+        }
+    }
+
+    mutating func error(_ error: BrokerError) {
+        u16(error.code.rawValue)
+        text(error.message)
+    }
+
+    mutating func receipt(_ receipt: PublishReceipt) {
+        u8(receipt.isDuplicate ? 1 : 0)
+        u64(receipt.id.rawValue)
+    }
+
+    /// How many items, how many of them refused, then index and error of each refused one.
+    mutating func refusals(_ results: [BrokerError?]) {
+        u32(UInt32(results.count))
+        let refused = results.indices.filter { results[$0] != nil }
+        u32(UInt32(refused.count))
+        for index in refused {
+            u32(UInt32(index))
+            if let refusal = results[index] { error(refusal) }
+        }
+    }
+
+    package mutating func optionalText(_ value: String?) {
+        u8(value == nil ? 0 : 1)
+        if let value { text(value) }
+    }
+
+    mutating func delivery(_ delivery: Delivery) {
+        u32(delivery.consumer.rawValue)
+        u64(delivery.lease.rawValue)
+        i64(delivery.leaseMilliseconds)
+        u64(delivery.id.rawValue)
+        subscription(delivery.subscription)
+        u32(delivery.attempt)
+        i64(delivery.publishedAt.milliseconds)
+        u32(delivery.redrives)
+        optionalText(delivery.lastError)
+        headers(delivery.headers)
+        blob(delivery.body)
+    }
+
+    mutating func deadLetter(_ letter: DeadLetter) {
+        u64(letter.id.rawValue)
+        subscription(letter.subscription)
+        text(letter.reason)
+        optionalText(letter.lastError)
+        u32(letter.attempts)
+        u32(letter.redrives)
+        i64(letter.publishedAt.milliseconds)
+        i64(letter.deadAt.milliseconds)
+        headers(letter.headers)
+        blob(letter.body)
+    }
+
+    package mutating func settings(_ settings: TopicSettings) {
+        u64(settings.messagesMax)
+        i64(settings.dedupWindowMilliseconds)
+        deliverySettings(settings.delivery)
+    }
+
+    package mutating func settings(_ settings: DeliverySettings?) {
+        u8(settings == nil ? 0 : 1)
+        if let settings { deliverySettings(settings) }
+    }
+
+    private mutating func deliverySettings(_ settings: DeliverySettings) {
+        u32(settings.attemptsMax)
+        i64(settings.leaseMilliseconds)
+        i64(settings.leaseTotalMilliseconds)
+        i64(settings.backoffBaseMilliseconds)
+        i64(settings.backoffCapMilliseconds)
+        u32(settings.poisonDeathsMax)
+    }
+
+    mutating func topic(_ topic: TopicStatus) {
+        text(topic.name.text)
+        settings(topic.settings)
+        u64(topic.messages)
+        u64(topic.published)
+        u32(UInt32(topic.subscriptions.count))
+        for status in topic.subscriptions {
+            subscription(status.name)
+            settings(status.settings)
+            u32(status.consumers)
+            for count in [
+                status.ready, status.delayed, status.leased, status.dead, status.delivered, status.acknowledged,
+            ] {
+                u64(count)
+            }
+        }
+    }
+
+    mutating func status(_ status: BrokerStatus) {
+        text(status.version)
+        u32(status.epoch)
+        i64(status.uptimeMilliseconds)
+        u32(status.connections)
+        u32(status.topics)
+        for count in [
+            status.messages, status.ready, status.delayed, status.leased, status.dead, status.published,
+            status.delivered, status.acknowledged, status.logSegments, status.logFreeBytes,
+        ] {
+            u64(count)
+        }
+    }
+}
+
+extension Array {
+    /// The first element of each run and the run's length; `follows` is given the first element, a later one, and
+    /// their distance.
+    fileprivate func runs(where follows: (Element, Element, UInt64) -> Bool) -> [(Element, UInt32)] {
+        var runs: [(Element, UInt32)] = []
+        for element in self {
+            if let (first, count) = runs.last, follows(first, element, UInt64(count)) {
+                runs[runs.count - 1].1 += 1
+            } else {
+                runs.append((element, 1))
+            }
+        }
+        return runs
+    }
+}

@@ -1,0 +1,157 @@
+extension Request {
+    /// The number on the wire, below 0x60. Never reused for another meaning.
+    var kind: UInt8 {
+        switch self {
+        case .hello: 0x01
+        case .ping: 0x02
+        case .publish: 0x10
+        case .commit: 0x11
+        case .subscribe: 0x12
+        case .credit: 0x13
+        case .unsubscribe: 0x14
+        case .settle: 0x15
+        case .extend: 0x16
+        case .pop: 0x17
+        case .topicCreate: 0x20
+        case .topicSet: 0x21
+        case .topicDelete: 0x22
+        case .topicList: 0x23
+        case .subscriptionCreate: 0x24
+        case .subscriptionSet: 0x25
+        case .subscriptionDelete: 0x26
+        case .status: 0x27
+        case .peek: 0x28
+        case .deadList: 0x30
+        case .deadRedrive: 0x31
+        case .deadPurge: 0x32
+        }
+    }
+
+    func encodeFields(into writer: inout ByteWriter) {
+        switch self {
+        case .hello(let versions, let client, let instance, let heartbeat):
+            writer.u8(UInt8(truncatingIfNeeded: versions.count))
+            for version in versions.prefix(255) { writer.u8(version) }
+            writer.text(client)
+            writer.text(instance)
+            writer.u32(heartbeat)
+        case .ping, .topicList, .status: break
+        case .publish(let messages): writer.messages(messages)
+        case .commit(let publishes, let settlements):
+            writer.messages(publishes)
+            writer.settlements(settlements)
+        case .subscribe(let consumer, let subscription, let credit, let start, let lease):
+            writer.u32(consumer.rawValue)
+            writer.subscription(subscription)
+            writer.u32(credit)
+            writer.start(start)
+            writer.i64(lease ?? -1)
+        case .credit(let consumer, let credit):
+            writer.u32(consumer.rawValue)
+            writer.u32(credit)
+        case .unsubscribe(let consumer): writer.u32(consumer.rawValue)
+        case .settle(let settlements): writer.settlements(settlements)
+        case .extend(let leases, let milliseconds):
+            writer.leases(leases)
+            writer.i64(milliseconds)
+        case .pop(let subscriptions, let timeout, let acknowledges):
+            writer.u32(UInt32(subscriptions.count))
+            for subscription in subscriptions { writer.subscription(subscription) }
+            writer.i64(timeout)
+            writer.u8(acknowledges ? 1 : 0)
+        default: encodeAdministration(into: &writer)
+        }
+    }
+
+    private func encodeAdministration(into writer: inout ByteWriter) {
+        switch self {
+        case .topicCreate(let name, let settings), .topicSet(let name, let settings):
+            writer.text(name.text)
+            writer.settings(settings)
+        case .topicDelete(let name): writer.text(name.text)
+        case .subscriptionCreate(let name, let start):
+            writer.subscription(name)
+            writer.start(start)
+        case .subscriptionSet(let name, let settings):
+            writer.subscription(name)
+            writer.settings(settings)
+        case .subscriptionDelete(let name): writer.subscription(name)
+        case .peek(let name, let from, let limit):
+            writer.text(name.text)
+            writer.u64(from.rawValue)
+            writer.u32(limit)
+        case .deadList(let name, let from, let limit):
+            writer.subscription(name)
+            writer.u64(from.rawValue)
+            writer.u32(limit)
+        case .deadRedrive(let name, let ids), .deadPurge(let name, let ids):
+            writer.subscription(name)
+            writer.u32(UInt32(ids.count))
+            for id in ids { writer.u64(id.rawValue) }
+        default: preconditionFailure("\(self) is encoded above")
+        }
+    }
+
+    init(kind: UInt8, reading reader: inout ByteReader) throws(ByteReader.Malformed) {
+        switch kind {
+        case 0x01:
+            var versions: [UInt8] = []
+            for _ in 0..<(try reader.u8("version count")) { versions.append(try reader.u8("version")) }
+            self = .hello(
+                versions: versions, client: try reader.text("client name"), instance: try reader.text("instance"),
+                heartbeatMilliseconds: try reader.u32("heartbeat"))
+        case 0x02: self = .ping
+        case 0x10: self = .publish(try reader.messages())
+        case 0x11: self = .commit(publishes: try reader.messages(), settlements: try reader.settlements())
+        case 0x12:
+            let consumer = ConsumerID(rawValue: try reader.u32("consumer"))
+            let subscription = try reader.subscription()
+            let credit = try reader.u32("credit")
+            let start = try reader.startPosition()
+            let lease = try reader.i64("lease")
+            self = .subscribe(
+                consumer: consumer, subscription: subscription, credit: credit, start: start,
+                leaseMilliseconds: lease == -1 ? nil : lease)
+        case 0x13:
+            self = .credit(
+                consumer: ConsumerID(rawValue: try reader.u32("consumer")), credit: try reader.u32("credit"))
+        case 0x14: self = .unsubscribe(consumer: ConsumerID(rawValue: try reader.u32("consumer")))
+        case 0x15: self = .settle(try reader.settlements())
+        case 0x16: self = .extend(try reader.leases(), milliseconds: try reader.i64("milliseconds"))
+        case 0x17:
+            var subscriptions: [SubscriptionName] = []
+            for _ in 0..<(try reader.count("subscriptions", itemBytes: 3)) {
+                subscriptions.append(try reader.subscription())
+            }
+            self = .pop(
+                subscriptions, timeoutMilliseconds: try reader.i64("timeout"),
+                acknowledges: try reader.flag("acknowledges"))
+        default: self = try Self.administration(kind, &reader)
+        }
+    }
+
+    private static func administration(
+        _ kind: UInt8, _ reader: inout ByteReader
+    ) throws(ByteReader.Malformed) -> Request {
+        switch kind {
+        case 0x20: return .topicCreate(try reader.topic(), try reader.topicSettings())
+        case 0x21: return .topicSet(try reader.topic(), try reader.topicSettings())
+        case 0x22: return .topicDelete(try reader.topic())
+        case 0x23: return .topicList
+        case 0x24: return .subscriptionCreate(try reader.subscription(), try reader.startPosition())
+        case 0x25: return .subscriptionSet(try reader.subscription(), try reader.optionalDeliverySettings())
+        case 0x26: return .subscriptionDelete(try reader.subscription())
+        case 0x27: return .status
+        case 0x28:
+            return .peek(
+                try reader.topic(), from: MessageID(rawValue: try reader.u64("from")), limit: try reader.u32("limit"))
+        case 0x30:
+            return .deadList(
+                try reader.subscription(), from: MessageID(rawValue: try reader.u64("from")),
+                limit: try reader.u32("limit"))
+        case 0x31: return .deadRedrive(try reader.subscription(), try reader.messageIDs())
+        case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
+        default: throw ByteReader.Malformed(offset: 0, what: "there is no request of kind \(kind)")
+        }
+    }
+}
