@@ -2,14 +2,26 @@ package import BrokerProtocol
 
 /// A mail of RFC 5322 with two alternatives of the same text, plain and HTML. Equal values have equal bytes.
 package struct MailMessage: Equatable, Sendable {
-    package var id: MailID
-    package var date: WallTime
-    package var from: MailAddress
-    package var to: MailAddress
-    package var subject: String
+    package let id: MailID
+    package let date: WallTime
+    package let from: MailAddress
+    package let to: MailAddress
+    package let subject: String
     /// Lines end in LF.
-    package var plain: String
-    package var html: String
+    package let plain: String
+    package let html: String
+
+    package init(
+        id: MailID, date: WallTime, from: MailAddress, to: MailAddress, subject: String, plain: String, html: String
+    ) {
+        self.id = id
+        self.date = date
+        self.from = from
+        self.to = to
+        self.subject = subject
+        self.plain = plain
+        self.html = html
+    }
 
     /// Quoted-printable never holds `=_`, so no part can hold the boundary.
     private static let boundary = "=_alternative"

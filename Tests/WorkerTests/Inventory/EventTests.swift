@@ -23,16 +23,20 @@ import Workers
         ("a price that overflows", "items[0].unit_price", { $0.items[0].unitPrice = .max }),
         ("an empty SKU", "items[1].sku", { $0.items[1].sku = "" }),
         ("a total that is no sum", "total", { $0.total += 1 }),
-        ("a sum that overflows", "total",
+        (
+            "a sum that overflows", "total",
             { order in
                 order.items[0].quantity = 1
                 order.items[0].unitPrice = .max
-            }),
-        ("nothing to pay", "total",
+            }
+        ),
+        (
+            "nothing to pay", "total",
             { order in
                 order.items = [OrderItem(sku: "a", name: "A", quantity: 1, unitPrice: 0)]
                 order.total = 0
-            }),
+            }
+        ),
         ("a currency in small letters", "currency", { $0.currency = "eur" }),
         ("a currency of 4 letters", "currency", { $0.currency = "EURO" }),
         ("an empty token", "payment_token", { $0.paymentToken = "" }),

@@ -131,7 +131,9 @@ import Workers
         #expect(try available("beans") == 5)
     }
 
-    @Test("A payment after the goods went to somebody else is dead and names the charge; a redrive after restocking works")
+    @Test(
+        "A payment after the goods went to somebody else is dead and names the charge; a redrive after restocking works"
+    )
     func latePaymentSoldOut() throws {
         let order = Sample.order("A", [("beans", 1), ("grinder", 1)])
         _ = try reserve(order)
@@ -169,7 +171,8 @@ import Workers
         let skus = ["beans", "filter", "grinder"]
         try store.restock("grinder", by: 9)
         let orders = (0..<20).map { index in
-            Sample.order("O\(index)", skus.shuffled(using: &numbers).prefix(2).map { ($0, .random(in: 1...3, using: &numbers)) })
+            Sample.order(
+                "O\(index)", skus.shuffled(using: &numbers).prefix(2).map { ($0, .random(in: 1...3, using: &numbers)) })
         }
         var time = now
         for _ in 0..<300 {
