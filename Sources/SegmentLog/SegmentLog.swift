@@ -133,6 +133,14 @@ package final class SegmentLog {
         return Array(buffer.bytes[payload..<payload + header.payloadBytes])
     }
 
+    /// - Returns: A cursor at the start of a segment; nil while it is not full and durable.
+    package func cursor(of segment: UInt64) throws(LogError) -> SegmentCursor? {
+        guard (firstSegment..<lastSegment).contains(segment), geometry.start(of: segment + 1) <= durableEnd else {
+            return nil
+        }
+        return SegmentCursor(try reader.scanner(of: segment, epochMax: epoch))
+    }
+
     /// Gives the segments before this one back for reuse, as soon as everything appended up to now is durable: what
     /// stands in them counts no more, and nobody may read it.
     package func recycle(before segment: UInt64) {
