@@ -74,7 +74,7 @@ class Connection:
         threading.Thread(target=connection._read, daemon=True).start()
         try:
             connection.hello = connection.call(
-                "hello", timeout=timeout, versions=[1], client=client, instance=instance, heartbeat=heartbeat_ms)
+                "hello", wait_seconds=timeout, versions=[1], client=client, instance=instance, heartbeat=heartbeat_ms)
         except BaseException:
             connection.close()
             raise
@@ -100,13 +100,13 @@ class Connection:
                 self._end(error)
         return future
 
-    def call(self, name: str, timeout: float | None = 30, **fields: Any) -> Any:
+    def call(self, name: str, wait_seconds: float | None = 30, **fields: Any) -> Any:
         """Sends a request and waits for its response; raises what `send` puts into the future."""
         try:
-            return self.send(name, **fields).result(timeout)
+            return self.send(name, **fields).result(wait_seconds)
         except TimeoutError as error:
             self._end(error)
-            raise ConnectionLost(f"no response to {name} within {timeout} s") from error
+            raise ConnectionLost(f"no response to {name} within {wait_seconds} s") from error
 
     def close(self) -> None:
         self._end(ConnectionLost("closed here"))

@@ -161,7 +161,7 @@ class Demo:
         try:
             if self.watch is None:
                 self.watch = Connection.open(self.unix, client="demo", instance="supervisor")
-            return self.watch.call("topic_list", timeout=10)
+            return self.watch.call("topic_list", wait_seconds=10)
         except (OSError, ConnectionLost, BrokerError):
             if self.watch is not None:
                 self.watch.close()
