@@ -14,7 +14,8 @@ final class LogHarness {
     static func options(segmentBytes: Int = 16 << 10) -> LogOptions {
         LogOptions(
             segmentBytes: segmentBytes, recordBytesMax: segmentBytes, sparesMin: 1, freeBytesMin: 0,
-            tailCacheBytes: 4096, idleMilliseconds: 600_000, spaceMilliseconds: 600_000)
+            tailCacheBytes: 4096, idleMilliseconds: 600_000, watermarkMilliseconds: 600_000,
+            spaceMilliseconds: 600_000)
     }
 
     init(
