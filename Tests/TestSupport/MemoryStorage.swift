@@ -47,6 +47,7 @@ package final class MemoryStorage: LogStorage {
         var operations = 0
         var isDead = false
         var capacity = 1 << 40
+        var looks = 0
         var plan: (@Sendable (Operation) -> Fault?)?
     }
 
@@ -63,6 +64,12 @@ package final class MemoryStorage: LogStorage {
     package func setPlan(_ plan: (@Sendable (Operation) -> Fault?)?) { state.with { $0.plan = plan } }
 
     package func setCapacity(_ bytes: Int) { state.with { $0.capacity = bytes } }
+
+    /// Waits until the free space has been asked for this many times more.
+    package func waitForLooks(_ count: Int) {
+        let target = state.with { $0.looks + count }
+        state.wait { $0.looks >= target ? () : nil }
+    }
 
     package var operations: Int { state.with { $0.operations } }
 
@@ -193,7 +200,10 @@ package final class MemoryStorage: LogStorage {
         let code = state.with { state -> Int32? in
             if state.isDead { return Self.inputOutputError }
             switch fault {
-            case .error(let code): return code
+            case .error(let code):
+                // The page cache marks the pages of a failed sync as clean: shown, but never written.
+                if kind == .sync, let node { state.nodes[node]?.unsynced = [] }
+                return code
             case .torn(let code):
                 tear?(&state)
                 return code
@@ -274,7 +284,8 @@ package final class MemoryStorage: LogStorage {
     }
 
     package func freeBytes(_ directory: String) throws(SystemError) -> Int {
-        try look("statvfs", directory) { Self.freeBytes($0) }
+        state.update { $0.looks += 1 }
+        return try look("statvfs", directory) { Self.freeBytes($0) }
     }
 
     static func freeBytes(_ state: State) -> Int {
