@@ -151,8 +151,8 @@ package final class SegmentLog {
         writer.recycle(before: segment, after: end)
     }
 
-    /// How many bytes of records, their headers included, publishes may still add. 0 while the file system is below
-    /// its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
+    /// The largest record, its header of 32 bytes included, that a publish may add now so that the reserve stays whole.
+    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
     package var publishBytesFree: Int {
         pool.publishBytesFree(present: max(0, geometry.recordsEnd - geometry.offset(of: end)))
     }
