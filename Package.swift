@@ -42,7 +42,7 @@ let package = Package(
 
         executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
-        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker"]),
+        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "LinuxIO", "DaemonKit"]),
 
         room("TestSupport", ["LinuxIO", "SegmentLog", "BrokerProtocol", "Broker", "BrokerClient", "Workers"]),
     ].map { target in

@@ -75,7 +75,7 @@ public final class BrokerClient: MessageBroker {
     ) async throws(BrokerError) -> BrokerClient {
         let answer = Answer()
         let mailbox: Mailbox
-        do throws(SystemError) { mailbox = try Mailbox() } catch { throw refusal(name, error) }
+        do throws(SystemError) { mailbox = try Mailbox() } catch { throw refusal(error) }
         let hello = Request.hello(
             versions: [Frame.version], client: client, instance: instance,
             heartbeatMilliseconds: heartbeatMilliseconds)
@@ -88,7 +88,7 @@ public final class BrokerClient: MessageBroker {
                     mailbox: mailbox, now: now)
                 loop.run()
             } catch {
-                answer.fill(.failure(refusal(name, error)))
+                answer.fill(.failure(refusal(error)))
             }
         }
         do throws(BrokerError) {
@@ -99,12 +99,12 @@ public final class BrokerClient: MessageBroker {
         }
     }
 
-    private static func refusal(_ name: String, _ error: SystemError) -> BrokerError {
+    private static func refusal(_ error: SystemError) -> BrokerError {
         if error.isPermissionDenied {
             return BrokerError(.unauthorized, "\(error); is this user in the group of the socket? ls -l shows it")
         }
         return BrokerError(
-            .connectionRefused, "no broker at \(name): \(error); is brokerd running? systemctl status brokerd")
+            .connectionRefused, "no broker answers: \(error); is brokerd running? systemctl status brokerd")
     }
 
     private static func greet(
