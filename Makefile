@@ -29,10 +29,10 @@ test: setup ## all tests
 	$(SWIFT) test $(CHECKED)
 
 lint: ## check the format of the sources
-	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
 
 format: ## format the sources
-	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
 
 bench: build ## measure throughput and latency
 	@scripts/bench

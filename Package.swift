@@ -44,9 +44,12 @@ let package = Package(
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
         executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "LinuxIO", "DaemonKit"]),
 
+        executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),
+
         room("TestSupport", ["LinuxIO", "SegmentLog", "BrokerProtocol", "Broker", "BrokerClient", "Workers"]),
     ].map { target in
         if target.name == "TestSupport" { target.path = "Tests/TestSupport" }
+        if target.name == "brokerbench" { target.path = "Benchmarks/brokerbench" }
         return target
     } + [
         .testTarget(
