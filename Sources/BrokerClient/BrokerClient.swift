@@ -126,6 +126,12 @@ public final class BrokerClient: MessageBroker {
     // MARK: MessageBroker
 
     public func perform(_ request: Request) async throws(BrokerError) -> Response {
+        try await start(request).response()
+    }
+
+    /// Sends a request without waiting for its answer: requests that one task starts reach the broker in this order,
+    /// any number of them on their way. Waits only while too many bytes are unwritten.
+    public func start(_ request: Request) async throws(BrokerError) -> PendingResponse {
         var consumer: ConsumerID?
         switch request {
         case .hello, .subscribe:
@@ -134,12 +140,21 @@ public final class BrokerClient: MessageBroker {
         case .unsubscribe(let ended): consumer = ended
         default: break
         }
-        let isCancellable = !Task.isCancelled
         let frame = try limits.frame(of: request)
         await mailbox.waitForRoom()
         let answer = Answer()
         if let end = mailbox.post(.request(frame: frame, .answer(answer), unsubscribes: consumer)) { throw end }
-        return try await answer.outcome(isCancellable: isCancellable).get()
+        return PendingResponse(answer: answer)
+    }
+
+    /// The answer to a request that is on its way. It may be dropped; the request is done all the same.
+    public struct PendingResponse: Sendable {
+        fileprivate let answer: Answer
+
+        /// - Throws: As ``BrokerClient/perform(_:)``.
+        public func response() async throws(BrokerError) -> Response {
+            try await answer.outcome(isCancellable: !Task.isCancelled).get()
+        }
     }
 
     /// As ``MessageBroker`` says. When the stream is dropped, or the task that reads it is cancelled, the consumer is

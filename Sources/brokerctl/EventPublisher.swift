@@ -81,18 +81,12 @@ struct EventReader {
     private static let batchesOnTheirWayMax = 8
     private static let readBytes = 1 << 16
 
-    private struct Outcome: Sendable {
-        var published = 0
-        var duplicates = 0
-        var refusal: (line: Int, error: BrokerError)?
-    }
-
     let client: BrokerClient
     let form: EventForm
     /// Of the source, for messages.
     let name: String
     private(set) var report: PublishReport
-    private var onTheirWay: [Task<Outcome, Never>] = []
+    private var onTheirWay: [(lines: [Int], response: BrokerClient.PendingResponse)] = []
     private var failure: Failure?
 
     init(client: BrokerClient, form: EventForm, name: String) {
@@ -119,7 +113,9 @@ struct EventReader {
             }
             isEnd = chunk.isEmpty
             // A short read is a slow writer: what is there goes out now.
-            for batch in reader.take(chunk, isPatient: chunk.count == Self.readBytes) { await send(batch) }
+            for batch in reader.take(chunk, isPatient: chunk.count == Self.readBytes) where failure == nil {
+                await send(batch)
+            }
             progress.show(report, bytesRead: reader.bytesRead, now: Clocks.monotonicMicroseconds() - start)
         }
         while !onTheirWay.isEmpty { await settleFirst() }
@@ -133,36 +129,37 @@ struct EventReader {
 
     private mutating func send(_ batch: EventBatch) async {
         if onTheirWay.count >= Self.batchesOnTheirWayMax { await settleFirst() }
-        let client = client
-        onTheirWay.append(Task.detached { await Self.publish(batch, client) })
-    }
-
-    /// Waits for the oldest batch, so that the first failure is the one of the lowest line.
-    private mutating func settleFirst() async {
-        let outcome = await onTheirWay.removeFirst().value
-        report.published += outcome.published
-        report.duplicates += outcome.duplicates
-        if let (line, error) = outcome.refusal, failure == nil {
-            failure = Failure(Failure.exitCode(of: error.code), "\(name):\(line): \(error)")
-        }
-    }
-
-    private nonisolated static func publish(_ batch: EventBatch, _ client: BrokerClient) async -> Outcome {
-        var outcome = Outcome()
-        let results: [Result<PublishReceipt, BrokerError>]
         do throws(BrokerError) {
-            results = try await client.publish(batch.messages)
+            onTheirWay.append((batch.lines, try await client.start(.publish(batch.messages))))
         } catch {
-            results = [.failure(error)]
+            refuse(line: batch.lines[0], error)
         }
-        for (line, result) in zip(batch.lines, results) {
-            switch result {
-            case .success(let receipt):
-                outcome.published += 1
-                outcome.duplicates += receipt.isDuplicate ? 1 : 0
-            case .failure(let error): outcome.refusal = outcome.refusal ?? (line, error)
+    }
+
+    /// Waits for the oldest batch.
+    private mutating func settleFirst() async {
+        let (lines, pending) = onTheirWay.removeFirst()
+        do throws(BrokerError) {
+            switch try await pending.response() {
+            case .published(let results):
+                for (line, result) in zip(lines, results) {
+                    switch result {
+                    case .success(let receipt):
+                        report.published += 1
+                        report.duplicates += receipt.isDuplicate ? 1 : 0
+                    case .failure(let error): refuse(line: line, error)
+                    }
+                }
+            case .refused(let error): refuse(line: lines[0], error)
+            default: refuse(line: lines[0], BrokerError(.responseMalformed, "no answer to a publish"))
             }
+        } catch {
+            refuse(line: lines[0], error)
         }
-        return outcome
+    }
+
+    /// The first refusal is the one that is told.
+    private mutating func refuse(line: Int, _ error: BrokerError) {
+        if failure == nil { failure = Failure(Failure.exitCode(of: error.code), "\(name):\(line): \(error)") }
     }
 }

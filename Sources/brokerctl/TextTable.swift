@@ -18,12 +18,12 @@ struct TextTable {
         func line(_ cells: [String]) -> String {
             let padded = cells.indices.map { index in
                 let space = String(repeating: " ", count: widths[index] - cells[index].count)
-                if columns[index].isNumber { return space + cells[index] }
-                return index == cells.count - 1 ? cells[index] : cells[index] + space
+                return columns[index].isNumber ? space + cells[index] : cells[index] + space
             }
-            return padded.joined(separator: "  ") + "\n"
+            let line = padded.joined(separator: "  ")
+            return String(line.prefix(upTo: line.lastIndex { $0 != " " }.map(line.index(after:)) ?? line.startIndex))
         }
-        return style.bold(line(titles).trimmingNewline) + "\n" + rows.map(line).joined()
+        return style.bold(line(titles)) + "\n" + rows.map { line($0) + "\n" }.joined()
     }
 }
 
@@ -33,8 +33,6 @@ extension TextTable.Column: ExpressibleByStringLiteral {
 }
 
 extension String {
-    fileprivate var trimmingNewline: String { hasSuffix("\n") ? String(dropLast()) : self }
-
     /// One line for a terminal: control characters, which could be escape sequences, are shown as `·`.
     var printable: String {
         String(String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "·" : $0 }))
