@@ -42,7 +42,7 @@ let package = Package(
 
         executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit", "LinuxIO"]),
-        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker"]),
+        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker", "LinuxIO", "DaemonKit"]),
 
         executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),
 
@@ -56,6 +56,7 @@ let package = Package(
             name: "BrokerTests",
             dependencies: [
                 "TestSupport", "LinuxIO", "BrokerProtocol", "SegmentLog", "Broker", "BrokerClient", "DaemonKit",
+                "brokerctl",
             ],
             swiftSettings: strict),
         .testTarget(
