@@ -51,7 +51,12 @@ extension BrokerState {
         }
         let length = (current - oldest) * segmentBytes
         let isWasteful = length > 2 * UInt64(segments.totalBytes) + 4 * segmentBytes
-        return isWasteful && journal.publishBytesFree > 0 ? .scan(oldest) : .nothing
+        // What is written again takes less than what it frees; on a full disk it may use the reserve when it is little.
+        let free = UInt64(max(journal.publishBytesFree, 0))
+        let live = UInt64(segments.liveBytes(in: oldest))
+        let isAffordable = free > 0 || live <= segmentBytes / 8
+        let isUrgent = free < 4 * segmentBytes && live <= segmentBytes / 2
+        return (isWasteful || isUrgent) && isAffordable ? .scan(oldest) : .nothing
     }
 
     /// Writes what still counts of a record again.
@@ -75,7 +80,8 @@ extension BrokerState {
             default: break
             }
         }
-        return recordReserved(again)
+        // One record each: together they may be larger than the record that they come from.
+        return again.allSatisfy { recordReserved([$0]) }
     }
 
     private func restatement(of published: PublishedMessage, at address: RecordAddress) -> [Fact] {

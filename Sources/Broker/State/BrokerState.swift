@@ -4,7 +4,7 @@ import BrokerProtocol
 struct Now: Sendable {
     /// Milliseconds; for leases and timeouts.
     var monotonic: Int64
-    /// For deliver-at, expiry and backoff.
+    /// For deliver-at and expiry.
     var wall: WallTime
 }
 
@@ -17,6 +17,8 @@ struct StateLimits: Hashable, Sendable {
     var consumersPerConnectionMax = 1_000
     var leasesPerConnectionMax = 10_000
     var delayedMax = 1_000_000
+    /// Dedup ids that a topic remembers; with more, the oldest is forgotten before its window is over.
+    var dedupMax = 1_000_000
     var defaults = TopicSettings()
 }
 
@@ -28,8 +30,10 @@ struct StateLimits: Hashable, Sendable {
 ///
 /// Dictionaries are for lookups; whatever has an effect goes in the order of ids or of creation.
 final class BrokerState {
-    var limits: StateLimits
-    let journal: any Journal
+    var limits: StateLimits {
+        didSet { for id in subscriptions.keys.sorted() { subscriptions[id].map(markDirty) } }
+    }
+    var journal: any Journal
     let segmentBytes: UInt64
     var random: SeededRandom
     /// Lease ids of this start begin above those of all earlier ones.
@@ -44,7 +48,12 @@ final class BrokerState {
     var messages = MessageTable()
     /// Deliver-at and expires-at of the few messages that have them.
     var times: [MessageID: MessageTimes] = [:]
+    /// Messages that wait for their deliver-at, by the wall clock.
     var delayed = Heap<DelayedEntry>()
+    /// Messages that wait after a verdict, by the steady clock.
+    var backoffs = Heap<DelayedEntry>()
+    /// Wall clock minus monotonic clock at the first look at both.
+    private var wallShift: Int64?
     /// Verdicts that are still to come, over all subscriptions; each has log space reserved.
     var owedCount = 0
     var delayedCount = 0
@@ -56,7 +65,11 @@ final class BrokerState {
     var nextPop: UInt64 = 1
     var waitingPopCount = 0
     var dirty: [Subscription] = []
+    /// Subscriptions that could hand out nothing because the log is full.
+    var stalled: [Subscription] = []
     private(set) var isDraining = false
+    /// The present segment still lacks its definitions, or some of them.
+    private var definitionsAreDue = false
 
     var totals = Totals()
     var segments = SegmentLedger()
@@ -84,14 +97,27 @@ final class BrokerState {
         segmentBytes = journal.segmentBytes
     }
 
-    /// Call once, after replay: leases of an earlier start can never be taken for new ones.
+    /// Call once, after replay: leases of an earlier start can never be taken for new ones, counters begin again, and
+    /// the definitions are logged anew, because those of the last segment may have been torn.
     func begin(epoch: UInt32) {
         nextLease = UInt64(epoch) << 40 | 1
+        definitionsAreDue = !topics.isEmpty
+        totals = Totals()
+        for topic in topics.values { topic.published = 0 }
         for id in subscriptions.keys.sorted() {
             guard let subscription = subscriptions[id] else { continue }
+            subscription.acknowledged = 0
             subscription.returnClaimed { messages[$0]?.priority ?? 0 }
             markDirty(subscription)
         }
+    }
+
+    /// The wall clock as it would be without jumps since the start. Backoffs go by it: a jump forward does not send
+    /// all retries at once, a jump back does not hold them up.
+    func steady(_ now: Now) -> WallTime {
+        let shift = wallShift ?? now.wall.milliseconds - now.monotonic
+        wallShift = shift
+        return WallTime(milliseconds: now.monotonic + shift)
     }
 
     // MARK: Facts
@@ -101,13 +127,35 @@ final class BrokerState {
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
         let (payload, offsets) = FactCodec.encode(facts)
-        if journal.startsSegment(payloadBytes: payload.count) {
-            for chunk in definitions() { _ = try journal.append(FactCodec.encode(chunk).payload) }
-        }
+        try define(before: payload)
         let position = try journal.append(payload)
         if isAwaited { requiredEnd = journal.end }
         for (fact, offset) in zip(facts, offsets) {
             apply(fact, at: RecordAddress(position: position, offset: offset))
+        }
+    }
+
+    /// Makes sure that all definitions stand in the segment that this payload goes to, ahead of it.
+    private func define(before payload: [UInt8]) throws(BrokerError) {
+        for _ in 0..<3 {
+            if journal.startsSegment(payloadBytes: payload.count) { definitionsAreDue = true }
+            guard definitionsAreDue else { return }
+            var isWhole = true
+            for (index, facts) in definitions().enumerated() {
+                let chunk = FactCodec.encode(facts).payload
+                if index > 0 && journal.startsSegment(payloadBytes: chunk.count) { isWhole = false }
+                if isWhole { _ = try journal.append(chunk) }
+            }
+            definitionsAreDue = !isWhole
+        }
+        throw BrokerError(
+            .recordTooLarge, "a record of \(payload.count) bytes and all definitions do not fit into one segment")
+    }
+
+    /// - Throws: `DISK_FULL` when these bytes, and the verdicts that are still to come, need more than there is.
+    func demandSpace(bytes: Int, owing: Int = 0) throws(BrokerError) {
+        if bytes + (owedCount + owing) * Self.settleBytes > journal.publishBytesFree {
+            throw BrokerError(.diskFull, "no disk space for publishes and definitions; settles still work")
         }
     }
 
