@@ -213,6 +213,7 @@ extension BrokerState {
         let topic = Topic(id: id, name: name, settings: settings)
         topics[id] = topic
         topicsByName[name] = topic
+        definitionBytes += Self.definitionBytes(name.text)
     }
 
     private func defineSubscription(
@@ -225,6 +226,7 @@ extension BrokerState {
         if let subscription = subscriptions[id] {
             subscription.origin = origin
             if subscription.name == full { return }
+            definitionBytes += Self.definitionBytes(name) - Self.definitionBytes(subscription.name.name)
             subscription.name = full
             for message in subscription.owed() where !includes(start, message) {
                 _ = remove(message, from: subscription)
@@ -235,6 +237,7 @@ extension BrokerState {
         if start != .now { begin(subscription, at: start) }
         subscriptions[id] = subscription
         topic.subscriptions.append(subscription)
+        definitionBytes += Self.definitionBytes(name)
         markDirty(subscription)
     }
 
@@ -273,6 +276,7 @@ extension BrokerState {
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
+        definitionBytes -= Self.definitionBytes(subscription.name.name)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
         subscription.topic.trim()
     }
@@ -282,5 +286,6 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
+        definitionBytes -= Self.definitionBytes(topic.name.text)
     }
 }

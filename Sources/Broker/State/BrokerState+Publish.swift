@@ -103,7 +103,8 @@ extension BrokerState {
             throw BrokerError(
                 .topicLimit, "there are \(limits.topicsMax) topics, the limit topics_max; \(name) was not made")
         }
-        try demandDefinitions(2)
+        try demandDefinitions(
+            bytes: Self.definitionBytes(name.text) + Self.definitionBytes(SubscriptionName.defaultName))
         let id = TopicID(rawValue: nextTopic)
         try record([.topicDefined(id, name, settings ?? limits.defaults), implicitDefault(of: id)])
         return try topic(name)
@@ -116,17 +117,20 @@ extension BrokerState {
             .implicit)
     }
 
-    /// Log bytes that the definition of a topic or a subscription takes at most.
-    static let definitionBytes = 400
+    /// Log bytes that the definition of a topic or a subscription takes, its settings included.
+    static func definitionBytes(_ name: String) -> Int { 100 + name.utf8.count }
 
-    /// Each segment begins with all definitions; they may take a quarter of it.
-    func demandDefinitions(_ count: Int) throws(BrokerError) {
-        let countMax = Int(segmentBytes / 4) / Self.definitionBytes
-        if topics.count + subscriptions.count + count > countMax {
+    /// - Parameter bytes: Of the new definitions.
+    /// - Throws: `TOPIC_LIMIT` when all definitions would take more than a quarter of a segment, or more than 4 MiB:
+    ///   they stand in one record with what opens the segment. `DISK_FULL`.
+    func demandDefinitions(bytes: Int) throws(BrokerError) {
+        let bytesMax = min(Int(segmentBytes / 4), 4 << 20)
+        if definitionBytes + bytes > bytesMax {
             throw BrokerError(
-                .topicLimit, "the log's segments have room for the definitions of \(countMax) topics and subscriptions")
+                .topicLimit, "the definitions of all topics and subscriptions have reached \(bytesMax) bytes, the limit"
+            )
         }
-        try demandSpace(bytes: count * Self.definitionBytes)
+        try demandSpace(bytes: bytes)
     }
 
     /// The subscription of this name, made when it is new. The first named one of a topic takes over the implicit
@@ -151,8 +155,9 @@ extension BrokerState {
                 .subscriptionLimit,
                 "\(name.topic) has \(topic.subscriptions.count) subscriptions, the limit subscriptions_max")
         }
-        try demandDefinitions(1)
-        try demandSpace(bytes: Self.definitionBytes, owing: start == .now ? 0 : topic.messageCount)
+        let bytes = Self.definitionBytes(name.name)
+        try demandDefinitions(bytes: bytes)
+        try demandSpace(bytes: bytes, owing: start == .now ? 0 : topic.messageCount)
         return try define(SubscriptionID(rawValue: nextSubscription))
     }
 

@@ -65,7 +65,7 @@ extension BrokerState {
         case .topicSet(let name, let settings):
             try settings.validate()
             let id = try topic(name).id
-            try demandSpace(bytes: Self.definitionBytes)
+            try demandSpace(bytes: Self.definitionBytes(name.text))
             try record([.topicDefined(id, name, settings)])
         case .topicDelete(let name):
             let topic = try topic(name)
@@ -76,7 +76,7 @@ extension BrokerState {
         case .subscriptionSet(let name, let settings):
             try settings?.validate()
             let id = try existing(name).id
-            try demandSpace(bytes: Self.definitionBytes)
+            try demandSpace(bytes: Self.definitionBytes(name.name))
             try record([.subscriptionSet(id, settings)])
         case .subscriptionDelete(let name):
             let subscription = try existing(name)
@@ -158,9 +158,11 @@ extension BrokerState {
         }
         let newSubscriptions = Set(subscriptions.map(\.0).filter { subscription(named: $0) == nil })
         if !new.isEmpty || !newSubscriptions.isEmpty {
-            try demandDefinitions(2 * new.count + newSubscriptions.count)
+            let names = new.flatMap { [$0.text, SubscriptionName.defaultName] } + newSubscriptions.map(\.name)
+            let bytes = names.reduce(0) { $0 + Self.definitionBytes($1) }
             let owing = newSubscriptions.reduce(0) { $0 + (topicsByName[$1.topic]?.messageCount ?? 0) }
-            try demandSpace(bytes: (2 * new.count + newSubscriptions.count) * Self.definitionBytes, owing: owing)
+            try demandDefinitions(bytes: bytes)
+            try demandSpace(bytes: bytes, owing: owing)
         }
         for (name, settings) in wanted { _ = try ensureTopic(name, settings: settings) }
         var facts: [Fact] = []

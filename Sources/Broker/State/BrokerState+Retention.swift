@@ -107,9 +107,9 @@ extension BrokerState {
         effects.append(PendingEffect(requires: journal.end, effect: .recycle(before: segment + 1)))
     }
 
-    /// Everything but messages, at the head of each segment: so the oldest one that is left always begins with the
-    /// definitions that its records need. In pieces that fit into a record.
-    func definitions() -> [[Fact]] {
+    /// Everything but messages, inside the first record of each segment: so the oldest one that is left always begins
+    /// with the definitions that its records need, whole or not at all.
+    func definitions() -> [Fact] {
         var facts: [Fact] = [
             .counted(
                 nextMessage: MessageID(rawValue: nextMessage), nextTopic: TopicID(rawValue: nextTopic),
@@ -126,6 +126,6 @@ extension BrokerState {
                 }
             }
         }
-        return stride(from: 0, to: facts.count, by: 50).map { Array(facts[$0..<min($0 + 50, facts.count)]) }
+        return facts
     }
 }

@@ -68,8 +68,10 @@ final class BrokerState {
     /// Subscriptions that could hand out nothing because the log is full.
     var stalled: [Subscription] = []
     private(set) var isDraining = false
-    /// The present segment still lacks its definitions, or some of them.
+    /// The next record may be the first of its segment, and nobody would notice: those of the last run may be torn.
     private var definitionsAreDue = false
+    /// Bytes that all definitions take, roughly.
+    var definitionBytes = 0
 
     var totals = Totals()
     var segments = SegmentLedger()
@@ -97,11 +99,10 @@ final class BrokerState {
         segmentBytes = journal.segmentBytes
     }
 
-    /// Call once, after replay: leases of an earlier start can never be taken for new ones, counters begin again, and
-    /// the definitions are logged anew, because those of the last segment may have been torn.
+    /// Call once, after replay: leases of an earlier start can never be taken for new ones, and counters begin again.
     func begin(epoch: UInt32) {
         nextLease = UInt64(epoch) << 40 | 1
-        definitionsAreDue = !topics.isEmpty
+        definitionsAreDue = true
         totals = Totals()
         for topic in topics.values { topic.published = 0 }
         for id in subscriptions.keys.sorted() {
@@ -122,34 +123,21 @@ final class BrokerState {
 
     // MARK: Facts
 
-    /// Logs the facts as one record and applies them.
+    /// Logs the facts as one record and applies them. The first record of a segment begins with all definitions.
     /// - Parameter isAwaited: Whether later effects wait until the record is durable.
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
         let (payload, offsets) = FactCodec.encode(facts)
-        try define(before: payload)
-        let position = try journal.append(payload)
+        var head: [UInt8] = []
+        if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {
+            head = FactCodec.encode(definitions()).payload
+        }
+        let position = try journal.append(head + payload)
+        if !head.isEmpty { definitionsAreDue = false }
         if isAwaited { requiredEnd = journal.end }
         for (fact, offset) in zip(facts, offsets) {
-            apply(fact, at: RecordAddress(position: position, offset: offset))
+            apply(fact, at: RecordAddress(position: position, offset: head.count + offset))
         }
-    }
-
-    /// Makes sure that all definitions stand in the segment that this payload goes to, ahead of it.
-    private func define(before payload: [UInt8]) throws(BrokerError) {
-        for _ in 0..<3 {
-            if journal.startsSegment(payloadBytes: payload.count) { definitionsAreDue = true }
-            guard definitionsAreDue else { return }
-            var isWhole = true
-            for (index, facts) in definitions().enumerated() {
-                let chunk = FactCodec.encode(facts).payload
-                if index > 0 && journal.startsSegment(payloadBytes: chunk.count) { isWhole = false }
-                if isWhole { _ = try journal.append(chunk) }
-            }
-            definitionsAreDue = !isWhole
-        }
-        throw BrokerError(
-            .recordTooLarge, "a record of \(payload.count) bytes and all definitions do not fit into one segment")
     }
 
     /// - Throws: `DISK_FULL` when these bytes, and the verdicts that are still to come, need more than there is.
