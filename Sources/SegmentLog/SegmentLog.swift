@@ -8,6 +8,8 @@ import LinuxIO
 package final class SegmentLog {
     /// Grows with each start, and is in each record that this run writes.
     package let epoch: UInt32
+    /// Tells this log from every other one, over all starts.
+    package let identity: UInt64
     package let segmentBytes: UInt64
     /// After the last appended record.
     package private(set) var end: UInt64
@@ -57,6 +59,7 @@ package final class SegmentLog {
         onDurable: @escaping @Sendable () -> Void
     ) {
         epoch = recovered.epoch
+        identity = recovered.identity.publicWord
         segmentBytes = UInt64(options.segmentBytes)
         end = recovered.end
         firstSegment = recovered.firstSegment

@@ -179,11 +179,11 @@ final class EventLoop {
             while let descriptor = try Socket.accept(from: listener.descriptor) {
                 let isFull = connections.count >= configuration.connectionsMax
                 let greeting = NativeSession.Greeting(
-                    limits: configuration.protocolLimits, identity: nextSession().rawValue,
+                    limits: configuration.protocolLimits, identity: engine.log.identity,
                     heartbeatMilliseconds: configuration.heartbeatMilliseconds,
                     unconfirmedMax: configuration.unconfirmedMax)
                 let connection = Connection(
-                    id: SessionID(rawValue: greeting.identity), token: connections.nextToken, descriptor: descriptor,
+                    id: nextSession(), token: connections.nextToken, descriptor: descriptor,
                     greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
                 connections.insert(connection)
                 try poller.add(connection.descriptor.number, token: connection.token, interest: .read)
