@@ -41,7 +41,7 @@ let package = Package(
         room("Workers", ["BrokerProtocol", "LinuxIO", "CSQLite"]),
 
         executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
-        executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
+        executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit", "LinuxIO"]),
         executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker", "LinuxIO", "DaemonKit"]),
 
         executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),

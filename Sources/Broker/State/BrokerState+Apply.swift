@@ -34,7 +34,7 @@ extension BrokerState {
         case .restated(let message, let slots): applyRestated(message, slots, address)
         case .deduplicated(let topic, let entries):
             segments.addDedup(entries.count, segment: address.position / segmentBytes)
-            for entry in entries { topics[topic]?.remember(entry) }
+            for entry in entries { topics[topic]?.remember(entry, countMax: limits.dedupMax) }
         case .counted(let message, let topic, let subscription):
             nextMessage = max(nextMessage, message.rawValue)
             nextTopic = max(nextTopic, topic.rawValue)
@@ -52,10 +52,11 @@ extension BrokerState {
         if let dedupID = published.dedupID {
             let until = published.publishedAt.adding(milliseconds: topic.settings.dedupWindowMilliseconds)
             topic.forgetDuplicates(now: published.publishedAt)
-            topic.remember(DedupEntry(dedupID: dedupID, message: published.id, until: until))
+            let entry = DedupEntry(dedupID: dedupID, message: published.id, until: until)
+            topic.remember(entry, countMax: limits.dedupMax)
             segments.addDedup(1, segment: address.position / segmentBytes)
         }
-        if topic.subscriptions.isEmpty { return }
+        if topic.subscriptions.isEmpty || messages[published.id] != nil { return }
         keep(published, topic, address, isInLane: published.deliverAt == nil)
         for subscription in topic.subscriptions {
             owe(published.id)
@@ -96,9 +97,16 @@ extension BrokerState {
 
     private func delay(_ id: MessageID, _ subscription: Subscription, until: WallTime) {
         delayedCount += 1
-        delayed.insert(DelayedEntry(until: until, message: id, subscription: subscription.id))
-        delayed.dropStale(liveCount: delayedCount) { entry in
+        let entry = DelayedEntry(until: until, message: id, subscription: subscription.id)
+        func isLive(_ entry: DelayedEntry) -> Bool {
             subscriptions[entry.subscription]?.slots[entry.message]?.place == .delayed(until: entry.until)
+        }
+        if times[id]?.deliverAt == until {
+            delayed.insert(entry)
+            delayed.dropStale(liveCount: delayedCount, where: isLive)
+        } else {
+            backoffs.insert(entry)
+            backoffs.dropStale(liveCount: delayedCount, where: isLive)
         }
     }
 
@@ -114,10 +122,19 @@ extension BrokerState {
         guard let subscription = subscriptions[id], let entry = messages[message],
             let old = subscription.slots[message]?.place
         else { return }
-        if case .delayed = old { delayedCount -= 1 }
+        leave(old)
         subscription.move(message, to: place, priority: entry.priority)
         if case .delayed(let until) = place { delay(message, subscription, until: until) }
         if place == .ready { markDirty(subscription) }
+    }
+
+    /// What hangs on a place ends with it: a lease lives exactly as long as its message is leased.
+    private func leave(_ place: Slot.Place) {
+        switch place {
+        case .leased(let id): if let lease = leases[id] { end(lease) }
+        case .delayed: delayedCount -= 1
+        case .ready, .dead: break
+        }
     }
 
     private func applyAcknowledged(_ id: SubscriptionID, _ messages: [MessageID]) {
@@ -131,8 +148,9 @@ extension BrokerState {
     /// The subscription's part of a message is over.
     private func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
         guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
-        if case .delayed = subscription.slots[id]?.place { delayedCount -= 1 }
+        let place = subscription.slots[id]?.place
         guard subscription.remove(id, entry) else { return false }
+        if let place { leave(place) }
         owedCount -= 1
         if entry.owed > 1 {
             messages.amend(id) { $0.owed -= 1 }
@@ -195,6 +213,7 @@ extension BrokerState {
         let topic = Topic(id: id, name: name, settings: settings)
         topics[id] = topic
         topicsByName[name] = topic
+        definitionBytes += Self.definitionBytes(name.text)
     }
 
     private func defineSubscription(
@@ -207,6 +226,7 @@ extension BrokerState {
         if let subscription = subscriptions[id] {
             subscription.origin = origin
             if subscription.name == full { return }
+            definitionBytes += Self.definitionBytes(name) - Self.definitionBytes(subscription.name.name)
             subscription.name = full
             for message in subscription.owed() where !includes(start, message) {
                 _ = remove(message, from: subscription)
@@ -217,6 +237,7 @@ extension BrokerState {
         if start != .now { begin(subscription, at: start) }
         subscriptions[id] = subscription
         topic.subscriptions.append(subscription)
+        definitionBytes += Self.definitionBytes(name)
         markDirty(subscription)
     }
 
@@ -255,7 +276,9 @@ extension BrokerState {
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
+        definitionBytes -= Self.definitionBytes(subscription.name.name)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
+        subscription.topic.trim()
     }
 
     private func deleteTopic(_ id: TopicID) {
@@ -263,5 +286,6 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
+        definitionBytes -= Self.definitionBytes(topic.name.text)
     }
 }
