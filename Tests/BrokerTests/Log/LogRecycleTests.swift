@@ -84,6 +84,7 @@ struct LogRecycleTests {
             harness.log.recycle(before: harness.log.lastSegment)
             try harness.publish([9])
             try harness.publish([9])
+            harness.log.waitForSpares()
         }
         for file in ["data/superblock-a", "data/superblock-b"] {
             let copy = storage.copy()
