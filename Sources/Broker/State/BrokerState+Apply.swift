@@ -14,12 +14,12 @@ extension BrokerState {
         case .published(let message): applyPublished(message, address)
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
         case .attempted(let id, let messages):
-            for message in messages { amend(id, message) { $0.attempts += 1 } }
+            for message in messages { amend(id, message) { $0.countAttempt() } }
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
         case .died(let id, let message, let reason, let error, let isDeath, let at):
             amend(id, message) { slot in
-                if isDeath { slot.deaths += 1 }
+                if isDeath { slot.countDeath() }
                 slot.noteDeath(reason: reason, error: error, at: at)
             }
             move(id, message, to: .dead)
@@ -169,7 +169,7 @@ extension BrokerState {
     ) {
         amend(id, message) { slot in
             if !countsAttempt && slot.attempts > 0 { slot.attempts -= 1 }
-            if isDeath { slot.deaths += 1 }
+            if isDeath { slot.countDeath() }
             slot.note(error: error)
         }
         move(id, message, to: .delayed(until: readyAt))
@@ -188,7 +188,8 @@ extension BrokerState {
         if owing.isEmpty { return }
         keep(published, topic, address, isInLane: false)
         for record in owing {
-            guard let subscription = subscriptions[record.subscription] else { continue }
+            guard let subscription = subscriptions[record.subscription], subscription.slots[published.id] == nil
+            else { continue }
             var place = Slot.Place.ready
             if let readyAt = record.readyAt { place = .delayed(until: readyAt) }
             if record.deathReason != nil { place = .dead }
