@@ -14,7 +14,11 @@ extension BrokerState {
         case .published(let message): applyPublished(message, address)
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
         case .attempted(let id, let messages):
-            for message in messages { amend(id, message) { $0.countAttempt() } }
+            for message in messages {
+                amend(id, message) { $0.countAttempt() }
+                // Only at recovery: what was handed out had waited long enough, whatever the clocks say now.
+                if case .delayed = subscriptions[id]?.slots[message]?.place { move(id, message, to: .ready) }
+            }
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
         case .died(let id, let message, let reason, let error, let isDeath, let at):

@@ -28,8 +28,8 @@ extension BrokerState {
                 facts.append(fact)
                 return
             }
-            if acks?.subscription != id {
-                closeAcks()
+            if let acks, acks.subscription != id || acks.messages.count >= BrokerState.messagesPerFact { closeAcks() }
+            if acks == nil {
                 acks = (id, [])
             }
             acks?.messages += messages

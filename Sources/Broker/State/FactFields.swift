@@ -55,8 +55,8 @@ extension ByteWriter {
 extension ByteReader {
     // The highest number of each kind is no id: one more must exist for the next one.
 
-    /// How many messages the ranges of one fact may name in sum; far above what a request can bring about.
-    private static let messagesPerFactMax = 1 << 24
+    /// How many messages the ranges of one fact may name in sum; above what is ever written, and little to hold.
+    private static let messagesPerFactMax = 1 << 16
 
     mutating func subscriptionID() throws(Malformed) -> SubscriptionID {
         let at = offset
