@@ -53,6 +53,7 @@ final class MemoryJournal: Journal {
     /// The power is cut: what was logged from `position` on is gone. What was synced must not be among it.
     func crash(keepingBefore position: UInt64) {
         precondition(position >= durableEnd)
+        guard position < end else { return }
         records.removeAll { $0.position >= position }
         end =
             records.last.map { $0.position + UInt64($0.payload.count + Self.headerBytes) } ?? firstSegment
