@@ -1,0 +1,208 @@
+/// One command of a client: its name and what follows it, always at least one argument.
+package struct RESPCommand: Hashable, Sendable {
+    package var arguments: [[UInt8]]
+    /// On the wire, all lengths and line ends included.
+    package var byteCount: Int
+
+    package init(arguments: [[UInt8]], byteCount: Int) {
+        self.arguments = arguments
+        self.byteCount = byteCount
+    }
+}
+
+/// Cuts a client's stream of bytes into commands: `*2␍␊$4␍␊LLEN␍␊$1␍␊q␍␊`, or inline, `LLEN q␍␊`.
+///
+/// Total: every input gives commands or Redis's own protocol error, whatever pieces it arrives in. Memory follows what has
+/// arrived, never what a length claims: at most about ten times `commandBytesMax`, for a command of very many very short
+/// arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one after the
+/// `␍` of a length.
+package struct RESPCommandDecoder: Sendable {
+    /// What a client must not pass.
+    package struct Limits: Hashable, Sendable {
+        package static let argumentCountMax = 1_048_576
+        /// Of an inline command, and of the line of a length.
+        package static let lineBytesMax = 65_536
+        /// What a client may send before it has said who it is, when it must.
+        package static let argumentCountBeforeLogin = 10
+        package static let bulkBytesBeforeLogin = 16_384
+
+        /// Of one argument.
+        package var bulkBytesMax: Int
+        /// Of a command with all its lengths and line ends.
+        package var commandBytesMax: Int
+
+        package init(bulkBytesMax: Int, commandBytesMax: Int) {
+            self.bulkBytesMax = bulkBytesMax
+            self.commandBytesMax = commandBytesMax
+        }
+    }
+
+    package let limits: Limits
+    /// While false, only short commands are read, such as `AUTH` and `HELLO`.
+    package var isLoggedIn = true
+
+    private var buffer: [UInt8] = []
+    /// The first byte that is not taken yet.
+    private var start = 0
+    /// Where the search for a line's end goes on.
+    private var scanned = 0
+    private var arguments: [[UInt8]] = []
+    /// Arguments of the command that have not arrived.
+    private var missingCount = 0
+    /// The length of the argument whose bytes come now.
+    private var bulkBytes: Int?
+    /// What of the command was taken from the buffer.
+    private var commandBytes = 0
+    private var failure: RESPError?
+
+    /// The fewest bytes of an argument: `$0␍␊␍␊`.
+    private static let argumentBytesMin = 6
+    private static let bufferBytesKept = 1 << 17
+
+    package init(limits: Limits) { self.limits = limits }
+
+    /// Bytes of commands that are not given out yet.
+    package var bufferedBytes: Int { buffer.count - start + commandBytes }
+
+    /// Takes bytes from the client through `read`, which appends to the array that it is given.
+    package mutating func fill<Result, Failure: Error>(
+        _ read: (inout [UInt8]) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let count = start
+        if count == buffer.count {
+            buffer.removeAll(keepingCapacity: buffer.capacity <= Self.bufferBytesKept)
+        } else if count > buffer.count / 2 {
+            // The rest is shorter than what goes: on the average no byte is moved twice.
+            buffer.removeFirst(count)
+        } else {
+            return try read(&buffer)
+        }
+        start = 0
+        scanned -= count
+        return try read(&buffer)
+    }
+
+    package mutating func append(_ bytes: some Sequence<UInt8>) { fill { $0.append(contentsOf: bytes) } }
+
+    /// - Returns: The next whole command, never an empty one; nil when more bytes are needed.
+    /// - Throws: What to answer before the connection is closed; from then on nothing else.
+    package mutating func next() throws(RESPError) -> RESPCommand? {
+        if let failure { throw failure }
+        do throws(RESPError) {
+            return try read()
+        } catch {
+            failure = error
+            buffer = []
+            arguments = []
+            (start, scanned, commandBytes) = (0, 0, 0)
+            throw error
+        }
+    }
+
+    private mutating func read() throws(RESPError) -> RESPCommand? {
+        while true {
+            if missingCount == 0 {
+                guard start < buffer.count else { return nil }
+                if buffer[start] != UInt8(ascii: "*") {
+                    guard let line = try takeInlineLine() else { return nil }
+                    guard let words = RESPInline.words(buffer[line]) else {
+                        throw "ERR Protocol error: unbalanced quotes in request"
+                    }
+                    if words.isEmpty { continue }
+                    return RESPCommand(arguments: words, byteCount: start - line.lowerBound)
+                }
+                guard let line = try takeLengthLine("mbulk count") else { return nil }
+                try begin(line)
+            }
+            while missingCount > 0 {
+                guard let argument = try takeArgument() else { return nil }
+                arguments.append(argument)
+                missingCount -= 1
+            }
+            guard !arguments.isEmpty else { continue }
+            defer {
+                arguments = []
+                commandBytes = 0
+            }
+            return RESPCommand(arguments: arguments, byteCount: commandBytes)
+        }
+    }
+
+    /// Reads `*N`. Zero and less is no command, and is passed over.
+    private mutating func begin(_ line: Range<Int>) throws(RESPError) {
+        guard let count = RESPWords.integer(buffer[line].dropFirst()), count <= Limits.argumentCountMax,
+            count <= limits.commandBytesMax / Self.argumentBytesMin
+        else { throw "ERR Protocol error: invalid multibulk length" }
+        guard isLoggedIn || count <= Limits.argumentCountBeforeLogin else {
+            throw "ERR Protocol error: unauthenticated multibulk length"
+        }
+        missingCount = max(0, Int(count))
+        commandBytes = missingCount > 0 ? start - line.lowerBound : 0
+        arguments.reserveCapacity(min(missingCount, 16))
+    }
+
+    private mutating func takeArgument() throws(RESPError) -> [UInt8]? {
+        if bulkBytes == nil {
+            guard let line = try takeLengthLine("bulk count") else { return nil }
+            guard buffer[line.lowerBound] == UInt8(ascii: "$") else { throw notABulk(buffer[line.lowerBound]) }
+            let room = limits.commandBytesMax - commandBytes - (start - line.lowerBound) - 2
+            guard let length = RESPWords.integer(buffer[line].dropFirst()), length >= 0,
+                length <= min(limits.bulkBytesMax, room)
+            else { throw "ERR Protocol error: invalid bulk length" }
+            guard isLoggedIn || length <= Limits.bulkBytesBeforeLogin else {
+                throw "ERR Protocol error: unauthenticated bulk length"
+            }
+            commandBytes += start - line.lowerBound
+            bulkBytes = Int(length)
+        }
+        guard let length = bulkBytes, buffer.count - start >= length + 2 else { return nil }
+        let argument = Array(buffer[start..<start + length])
+        start += length + 2
+        scanned = start
+        commandBytes += length + 2
+        bulkBytes = nil
+        return argument
+    }
+
+    private func notABulk(_ byte: UInt8) -> RESPError {
+        RESPError(bytes: Array("ERR Protocol error: expected '$', got '".utf8) + [byte, UInt8(ascii: "'")])
+    }
+
+    /// The line up to `␍`, which must not be empty to be one of a length; what comes after the `␍` is passed over.
+    private mutating func takeLengthLine(_ what: StaticString) throws(RESPError) -> Range<Int>? {
+        guard let end = try findEnd(UInt8(ascii: "\r"), "ERR Protocol error: too big \(what) string"),
+            end + 1 < buffer.count
+        else { return nil }
+        defer {
+            start = end + 2
+            scanned = start
+        }
+        return start..<end
+    }
+
+    /// The line up to `␊` or `␍␊`.
+    private mutating func takeInlineLine() throws(RESPError) -> Range<Int>? {
+        guard let end = try findEnd(UInt8(ascii: "\n"), "ERR Protocol error: too big inline request") else {
+            return nil
+        }
+        defer {
+            start = end + 1
+            scanned = start
+        }
+        return start..<(end > start && buffer[end - 1] == UInt8(ascii: "\r") ? end - 1 : end)
+    }
+
+    private mutating func findEnd(
+        _ mark: UInt8, _ tooLong: @autoclosure () -> RESPError
+    ) throws(RESPError) -> Int? {
+        let limit = min(Limits.lineBytesMax, limits.commandBytesMax)
+        let stop = min(buffer.count, start + limit + 1)
+        if let end = buffer[scanned..<stop].firstIndex(of: mark) {
+            scanned = end
+            return end
+        }
+        scanned = stop
+        guard buffer.count - start <= limit else { throw tooLong() }
+        return nil
+    }
+}
