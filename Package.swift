@@ -56,6 +56,7 @@ let package = Package(
             name: "BrokerTests",
             dependencies: [
                 "TestSupport", "LinuxIO", "BrokerProtocol", "SegmentLog", "Broker", "BrokerClient", "DaemonKit",
+                "brokerd",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -148,12 +148,12 @@ final class Daemon {
                 case .interrupt, .terminate: stop(broker)
                 }
             }
-            if !isStopping { notifier.status(statusText(broker.pulse.status)) }
+            notifier.status(isStopping ? drainText(broker.pulse.status) : statusText(broker.pulse.status))
         }
     }
 
     private func stop(_ broker: Broker) {
-        notifier.stopping(status: "draining, \(broker.pulse.status.leased) leases to settle")
+        notifier.stopping(status: drainText(broker.pulse.status))
         logger.notice("draining", event: .draining)
         // A second signal does not wait for verdicts.
         broker.drain(milliseconds: isStopping ? 0 : configuration.drainMilliseconds)
@@ -173,6 +173,8 @@ final class Daemon {
         }
         notifier.ready(status: statusText(broker.pulse.status))
     }
+
+    private func drainText(_ status: BrokerStatus) -> String { "draining, \(status.leased) leases to settle" }
 
     private func statusText(_ status: BrokerStatus) -> String {
         "\(status.ready) ready, \(status.delayed) delayed, \(status.leased) leased, \(status.dead) dead in "

@@ -129,7 +129,7 @@ final class EventLoop {
     private func removeListeners() {
         for listener in listeners {
             poller.remove(listener.descriptor.number)
-            listener.removePath()
+            listener.close()
         }
         listeners = []
     }
