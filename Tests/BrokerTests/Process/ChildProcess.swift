@@ -54,10 +54,7 @@ final class ChildProcess: Sendable {
         variables["SWIFT_BACKTRACE"] = "enable=no"
         let arguments = unsafe command.map { unsafe strdup($0) } + [nil]
         let settings = unsafe variables.map { unsafe strdup("\($0)=\($1)") } + [nil]
-        defer {
-            for unsafetext in unsafe arguments { unsafe free(text) }
-            for unsafetext in unsafe settings { unsafe free(text) }
-        }
+        defer { unsafe (arguments + settings).forEach { unsafe free($0) } }
         var identifier: pid_t = 0
         let code = unsafe posix_spawnp(&identifier, command[0], &actions, nil, arguments, settings)
         guard code == 0 else { throw SystemError(call: "spawn", subject: command[0], code: code) }
