@@ -41,8 +41,8 @@ let package = Package(
         room("Workers", ["BrokerProtocol", "LinuxIO", "CSQLite"]),
 
         executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
-        executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
-        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker"]),
+        executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit", "LinuxIO"]),
+        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker", "LinuxIO", "DaemonKit"]),
 
         executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),
 
@@ -56,7 +56,7 @@ let package = Package(
             name: "BrokerTests",
             dependencies: [
                 "TestSupport", "LinuxIO", "BrokerProtocol", "SegmentLog", "Broker", "BrokerClient", "DaemonKit",
-                "brokerd",
+                "brokerctl", "brokerd",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -332,7 +332,7 @@ class Reader:
 
     def settled(self) -> list[BrokerError | None]:
         count = self.one("I")
-        if count > 100_000:
+        if count > 10_000:
             raise Malformed(f"byte {self.position - 4}: {count} items are too many")
         results: list[BrokerError | None] = [None] * count
         for index, error in self.list(lambda: (self.one("I"), self.error())):

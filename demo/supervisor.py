@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
 
@@ -29,8 +30,12 @@ WORKERS = ("inventory-1", "payment-1", "payment-2", "email-1")
 # Who is killed when which share of the orders is confirmed.
 KILLS = ((0.15, "email-1"), (0.35, "brokerd"), (0.55, "payment-1"), (0.7, "inventory-1"), (0.85, "payment-2"))
 READY_SECONDS = 20
+# Fast enough that the workers are busy when they are killed, slow enough that the shop still publishes then.
 PUBLISH_SECONDS = 25
+RATE_MIN = 200
 STOP_SECONDS = 75
+# How long a kill waits for its victim to have work.
+BUSY_SECONDS = 3
 
 
 class Progress:
@@ -58,6 +63,15 @@ class Progress:
         print(f"{start}[{time.monotonic() - self.began:5.1f} s] {text}", file=sys.stderr, flush=True)
 
 
+def sum_of(topics: list[dict[str, Any]], state: str, name_end: str = "") -> int:
+    """Over the subscriptions whose name ends so."""
+    return sum(
+        subscription[state]
+        for topic in topics
+        for subscription in topic["subscriptions"]
+        if subscription["name"].endswith(name_end))
+
+
 class Demo:
     def __init__(self, options: argparse.Namespace, directory: Path) -> None:
         self.orders = list(shop.orders(options.orders, options.seed))
@@ -74,6 +88,7 @@ class Demo:
         self.shop_output = b""
         self.watch: Connection | None = None
         self.kills = list(KILLS)
+        self.due_since: float | None = None
         self.deadline = time.monotonic() + max(170, options.orders / 30)
 
     # Beginning
@@ -112,7 +127,7 @@ class Demo:
         self.progress.say(f"{name} is ready after {(time.monotonic() - began) * 1000:.0f} ms")
 
     def start_shop(self) -> None:
-        rate = max(self.options.orders / PUBLISH_SECONDS, 20)
+        rate = max(self.options.orders / PUBLISH_SECONDS, RATE_MIN)
         self.shop = subprocess.Popen(
             [
                 sys.executable, str(Path(__file__).with_name("shop.py")), "--broker", self.tcp, "--orders",
@@ -148,13 +163,22 @@ class Demo:
             raise DemoFailure(f"the shop ended with status {code} before it was done")
 
     def crash(self) -> None:
-        """Kills whoever is due, and starts it again at once."""
+        """Kills whoever is due, in the middle of its work, and starts it again at once."""
         share = self.shop_state["confirmed"] / self.options.orders
-        while self.kills and share >= self.kills[0][0]:
-            _, name = self.kills.pop(0)
-            self.services[name].kill()
-            self.progress.say(f"kill -9 {name} at {self.shop_state['confirmed']} confirmed orders")
-            self.start(name)
+        if not self.kills or share < self.kills[0][0]:
+            return
+        name = self.kills[0][1]
+        self.due_since = self.due_since or time.monotonic()
+        topics = self.topics() or []
+        leased = sum_of(topics, "leased", "" if name == "brokerd" else "@" + name.rpartition("-")[0])
+        if leased == 0 and time.monotonic() - self.due_since < BUSY_SECONDS:
+            return
+        self.services[name].kill()
+        self.progress.say(
+            f"kill -9 {name} at {self.shop_state['confirmed']} confirmed orders, with {leased} deliveries in work")
+        self.kills.pop(0)
+        self.due_since = None
+        self.start(name)
 
     def topics(self) -> list[dict[str, Any]] | None:
         """What the broker says; None while it is away."""
@@ -184,10 +208,7 @@ class Demo:
             time.sleep(0.02)
 
     def is_quiet(self, topics: list[dict[str, Any]]) -> bool:
-        subscriptions = [subscription for topic in topics for subscription in topic["subscriptions"]]
-        ready, leased, delayed, dead = (
-            sum(subscription[state] for subscription in subscriptions)
-            for state in ("ready", "leased", "delayed", "dead"))
+        ready, leased, delayed, dead = (sum_of(topics, state) for state in ("ready", "leased", "delayed", "dead"))
         mails = sum(1 for _ in (self.maildir / "new").iterdir()) if (self.maildir / "new").is_dir() else 0
         self.progress.show(
             f"{self.shop_state['confirmed']}/{self.options.orders} orders confirmed · {mails} mails · ready {ready} · "
@@ -200,6 +221,8 @@ class Demo:
             for one in topic["subscriptions"]:
                 counts = ", ".join(f"{state} {one[state]}" for state in ("ready", "leased", "delayed", "dead"))
                 lines.append(f"  {one['name']}: {counts}, consumers {one['consumers']}")
+        reasons = Counter(f"{letter.subscription}: {letter.reason[:100]}" for letter in self.dead_letters())
+        lines += [f"  {count} dead letters of {reason}" for reason, count in reasons.most_common(5)]
         lines += [service.last_words(4) for service in self.services.values()]
         return "\n".join(lines)
 
@@ -279,7 +302,9 @@ def main() -> int:
     if len(books.faults) > 20:
         print(f"FAULT: and {len(books.faults) - 20} more")
     killed = ", ".join(name for name, service in demo.services.items() if service.kills)
-    print(f"killed with kill -9 on the way: {killed}; dead letters made on purpose: every {shop.BROKEN_EVERY}th order")
+    print(f"killed with kill -9 on the way: {killed}")
+    broken = sum(order.is_broken for order in demo.orders)
+    print(f"broken on purpose, to end as dead letters: {broken} of {len(demo.orders)} orders")
     print(f"mails: {demo.maildir}/new\ndatabases: {directory}/workers\nlog of the broker: {directory}/broker")
     print(books.line)
     return 1 if books.faults else 0

@@ -6,7 +6,8 @@ public protocol MessageBroker: Sendable {
     /// - Throws: The refusal of the broker, or `CONNECTION_LOST` when nobody knows whether the request was done.
     func perform(_ request: Request) async throws(BrokerError) -> Response
 
-    /// Subscribes; the deliveries come through the stream until it is ended, the connection is lost (the stream then
+    /// Subscribes; the deliveries come through the stream until its consumer is unsubscribed (the stream then ends after
+    /// what was delivered before), the connection is lost (the stream then
     /// throws `CONNECTION_LOST`), or the broker drains (the stream ends).
     func deliveries(
         of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?

@@ -8,6 +8,8 @@ import LinuxIO
 package final class SegmentLog {
     /// Grows with each start, and is in each record that this run writes.
     package let epoch: UInt32
+    /// Tells this log from every other one, over all starts.
+    package let identity: UInt64
     package let segmentBytes: UInt64
     /// After the last appended record.
     package private(set) var end: UInt64
@@ -57,6 +59,7 @@ package final class SegmentLog {
         onDurable: @escaping @Sendable () -> Void
     ) {
         epoch = recovered.epoch
+        identity = recovered.identity.publicWord
         segmentBytes = UInt64(options.segmentBytes)
         end = recovered.end
         firstSegment = recovered.firstSegment
@@ -151,8 +154,8 @@ package final class SegmentLog {
         writer.recycle(before: segment, after: end)
     }
 
-    /// How many bytes of records, their headers included, publishes may still add. 0 while the file system is below
-    /// its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
+    /// The largest record, its header of 32 bytes included, that a publish may add now so that the reserve stays whole.
+    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
     package var publishBytesFree: Int {
         pool.publishBytesFree(present: max(0, geometry.recordsEnd - geometry.offset(of: end)))
     }

@@ -163,13 +163,15 @@ final class EventLoop {
 
     private func configure(_ new: BrokerConfiguration) -> Result<Void, BrokerError> {
         do throws(BrokerError) {
+            // The new limits decide whether the new topics fit.
+            engine.state.limits = new.stateLimits
             try engine.state.configure(
                 topics: new.topics.map { ($0.name, $0.settings) },
                 subscriptions: new.subscriptions.map { ($0.name, $0.settings) })
-            engine.state.limits = new.stateLimits
             configuration = new
             return .success(())
         } catch {
+            engine.state.limits = configuration.stateLimits
             return .failure(error)
         }
     }
@@ -179,11 +181,11 @@ final class EventLoop {
             while let descriptor = try Socket.accept(from: listener.descriptor) {
                 let isFull = connections.count >= configuration.connectionsMax
                 let greeting = NativeSession.Greeting(
-                    limits: configuration.protocolLimits, identity: nextSession().rawValue,
+                    limits: configuration.protocolLimits, identity: engine.log.identity,
                     heartbeatMilliseconds: configuration.heartbeatMilliseconds,
                     unconfirmedMax: configuration.unconfirmedMax)
                 let connection = Connection(
-                    id: SessionID(rawValue: greeting.identity), token: connections.nextToken, descriptor: descriptor,
+                    id: nextSession(), token: connections.nextToken, descriptor: descriptor,
                     greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
                 connections.insert(connection)
                 try poller.add(connection.descriptor.number, token: connection.token, interest: .read)

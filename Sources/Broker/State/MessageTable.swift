@@ -113,6 +113,7 @@ struct MessageTable {
         for (index, entry) in (chunks[number]?.entries ?? []).enumerated() {
             if let entry { sparse[MessageID(rawValue: number << Self.chunkBits | UInt64(index))] = entry }
         }
+        chunks[number] = nil
         chunks.drop(before: number + 1)
     }
 }
