@@ -31,7 +31,7 @@ package final class Listener: Sendable {
 
     /// Whoever connects from now on is refused, whoever else still holds the listener. One of systemd's stays as it is:
     /// there clients wait for the next start.
-    func close() {
+    package func close() {
         if isInherited { return }
         Socket.shutDown(descriptor)
         if let path { try? Directory.remove(path) }
