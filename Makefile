@@ -26,13 +26,14 @@ build: setup ## optimised binaries in .build/release
 	$(SWIFT) build $(RELEASE)
 
 test: setup ## all tests
+	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -q -s demo
 	$(SWIFT) test $(CHECKED)
 
 lint: ## check the format of the sources
-	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
 
 format: ## format the sources
-	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
 
 bench: build ## measure throughput and latency
 	@scripts/bench

@@ -42,17 +42,21 @@ let package = Package(
 
         executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit", "LinuxIO"]),
-        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker"]),
+        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker", "LinuxIO", "DaemonKit"]),
+
+        executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),
 
         room("TestSupport", ["LinuxIO", "SegmentLog", "BrokerProtocol", "Broker", "BrokerClient", "Workers"]),
     ].map { target in
         if target.name == "TestSupport" { target.path = "Tests/TestSupport" }
+        if target.name == "brokerbench" { target.path = "Benchmarks/brokerbench" }
         return target
     } + [
         .testTarget(
             name: "BrokerTests",
             dependencies: [
                 "TestSupport", "LinuxIO", "BrokerProtocol", "SegmentLog", "Broker", "BrokerClient", "DaemonKit",
+                "brokerctl",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -7,36 +7,28 @@ final class Answer: Sendable {
     typealias Outcome = Result<Response, BrokerError>
 
     private enum State {
-        case empty
-        case waited(CheckedContinuation<Outcome, Never>)
+        case waited([CheckedContinuation<Outcome, Never>])
         case filled(Outcome)
-        case taken
     }
 
     static let cancelled = BrokerError(
         .closed, "the task that waited was cancelled; the request stays sent and its answer is dropped")
 
-    private let state = Mutex(State.empty)
+    private let state = Mutex(State.waited([]))
 
     /// - Returns: False when it was filled before; the outcome is dropped then.
     @discardableResult
     func fill(_ outcome: Outcome) -> Bool {
-        let (isFirst, continuation) = state.withLock { state -> (Bool, CheckedContinuation<Outcome, Never>?) in
-            switch state {
-            case .empty:
-                state = .filled(outcome)
-                return (true, nil)
-            case .waited(let continuation):
-                state = .taken
-                return (true, continuation)
-            case .filled, .taken: return (false, nil)
-            }
+        let continuations = state.withLock { state -> [CheckedContinuation<Outcome, Never>]? in
+            guard case .waited(let continuations) = state else { return nil }
+            state = .filled(outcome)
+            return continuations
         }
-        continuation?.resume(returning: outcome)
-        return isFirst
+        for continuation in continuations ?? [] { continuation.resume(returning: outcome) }
+        return continuations != nil
     }
 
-    /// Waits until it is filled. Call once.
+    /// Waits until it is filled.
     /// - Parameter isCancellable: Whether the cancellation of this task ends the wait with ``cancelled``.
     func outcome(isCancellable: Bool) async -> Outcome {
         if !isCancellable { return await wait() }
@@ -50,12 +42,12 @@ final class Answer: Sendable {
     private func wait() async -> Outcome {
         await withCheckedContinuation { continuation in
             let early = state.withLock { state -> Outcome? in
-                guard case .filled(let outcome) = state else {
-                    state = .waited(continuation)
+                switch state {
+                case .filled(let outcome): return outcome
+                case .waited(let others):
+                    state = .waited(others + [continuation])
                     return nil
                 }
-                state = .taken
-                return outcome
             }
             if let early { continuation.resume(returning: early) }
         }

@@ -75,7 +75,7 @@ public final class BrokerClient: MessageBroker {
     ) async throws(BrokerError) -> BrokerClient {
         let answer = Answer()
         let mailbox: Mailbox
-        do throws(SystemError) { mailbox = try Mailbox() } catch { throw refusal(name, error) }
+        do throws(SystemError) { mailbox = try Mailbox() } catch { throw refusal(error) }
         let hello = Request.hello(
             versions: [Frame.version], client: client, instance: instance,
             heartbeatMilliseconds: heartbeatMilliseconds)
@@ -88,7 +88,7 @@ public final class BrokerClient: MessageBroker {
                     mailbox: mailbox, now: now)
                 loop.run()
             } catch {
-                answer.fill(.failure(refusal(name, error)))
+                answer.fill(.failure(refusal(error)))
             }
         }
         do throws(BrokerError) {
@@ -99,12 +99,12 @@ public final class BrokerClient: MessageBroker {
         }
     }
 
-    private static func refusal(_ name: String, _ error: SystemError) -> BrokerError {
+    private static func refusal(_ error: SystemError) -> BrokerError {
         if error.isPermissionDenied {
             return BrokerError(.unauthorized, "\(error); is this user in the group of the socket? ls -l shows it")
         }
         return BrokerError(
-            .connectionRefused, "no broker at \(name): \(error); is brokerd running? systemctl status brokerd")
+            .connectionRefused, "no broker answers: \(error); is brokerd running? systemctl status brokerd")
     }
 
     private static func greet(
@@ -126,6 +126,12 @@ public final class BrokerClient: MessageBroker {
     // MARK: MessageBroker
 
     public func perform(_ request: Request) async throws(BrokerError) -> Response {
+        try await start(request).response()
+    }
+
+    /// Sends a request without waiting for its answer: requests that one task starts reach the broker in this order,
+    /// any number of them on their way. Waits only while too many bytes are unwritten.
+    public func start(_ request: Request) async throws(BrokerError) -> PendingResponse {
         var consumer: ConsumerID?
         switch request {
         case .hello, .subscribe:
@@ -134,12 +140,21 @@ public final class BrokerClient: MessageBroker {
         case .unsubscribe(let ended): consumer = ended
         default: break
         }
-        let isCancellable = !Task.isCancelled
         let frame = try limits.frame(of: request)
         await mailbox.waitForRoom()
         let answer = Answer()
         if let end = mailbox.post(.request(frame: frame, .answer(answer), unsubscribes: consumer)) { throw end }
-        return try await answer.outcome(isCancellable: isCancellable).get()
+        return PendingResponse(answer: answer)
+    }
+
+    /// The answer to a request that is on its way. It may be dropped; the request is done all the same.
+    public struct PendingResponse: Sendable {
+        fileprivate let answer: Answer
+
+        /// - Throws: As ``BrokerClient/perform(_:)``.
+        public func response() async throws(BrokerError) -> Response {
+            try await answer.outcome(isCancellable: !Task.isCancelled).get()
+        }
     }
 
     /// As ``MessageBroker`` says. When the stream is dropped, or the task that reads it is cancelled, the consumer is

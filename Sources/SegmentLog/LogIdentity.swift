@@ -32,6 +32,13 @@ struct LogIdentity: Hashable, Sendable, CustomStringConvertible {
         return Checksum.crc32c(bytes)
     }
 
+    /// A name of the log for everybody: it does not tell the identity.
+    var publicWord: UInt64 {
+        var word = (low ^ (high << 31 | high >> 33)) &* 0x9E37_79B9_7F4A_7C15
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        return word ^ (word >> 31)
+    }
+
     var description: String { Hexadecimal.text(high) + Hexadecimal.text(low) }
 }
 

@@ -72,7 +72,7 @@ final class LogWriter: Sendable {
     private func run(_ desk: inout WriterDesk) {
         do throws(SystemError) {
             while true {
-                guard let order = nextOrder(desk) else {
+                guard !desk.isWatermarkOld(durableEnd), let order = nextOrder(desk) else {
                     try step { () throws(SystemError) in try desk.writeWatermark(durableEnd) }
                     continue
                 }
@@ -95,7 +95,7 @@ final class LogWriter: Sendable {
         }
     }
 
-    /// - Returns: Nil when the log was idle long enough to write down its watermark.
+    /// - Returns: Nil when the log has been idle long enough to write down its watermark.
     private func nextOrder(_ desk: borrowing WriterDesk) -> Order? {
         let durable = durableEnd
         let geometry = desk.geometry

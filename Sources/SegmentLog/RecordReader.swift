@@ -8,13 +8,15 @@ struct RecordReader {
 
     let directory: LogDirectory
     let geometry: LogGeometry
-    let salt: UInt32
+    private let identity: LogIdentity
+    private let salt: UInt32
     /// The files that were read last, the latest at the end.
     private var files: [(segment: UInt64, file: any LogFile)] = []
 
     init(_ directory: LogDirectory, geometry: LogGeometry, identity: LogIdentity) {
         self.directory = directory
         self.geometry = geometry
+        self.identity = identity
         salt = identity.checksum
     }
 
@@ -42,6 +44,12 @@ struct RecordReader {
             throw damaged("the checksum of the record is wrong")
         }
         return Array(bytes[RecordHeader.byteCount..<RecordHeader.byteCount + header.payloadBytes])
+    }
+
+    mutating func scanner(of segment: UInt64, epochMax: UInt32) throws(LogError) -> SegmentScanner {
+        SegmentScanner(
+            try file(of: segment), path: directory.segmentFile(segment), segment: segment, geometry: geometry,
+            identity: identity, epochs: 1...epochMax)
     }
 
     mutating func forget(before segment: UInt64) { files.removeAll { $0.segment < segment } }

@@ -8,6 +8,8 @@ import LinuxIO
 package final class SegmentLog {
     /// Grows with each start, and is in each record that this run writes.
     package let epoch: UInt32
+    /// Tells this log from every other one, over all starts.
+    package let identity: UInt64
     package let segmentBytes: UInt64
     /// After the last appended record.
     package private(set) var end: UInt64
@@ -57,6 +59,7 @@ package final class SegmentLog {
         onDurable: @escaping @Sendable () -> Void
     ) {
         epoch = recovered.epoch
+        identity = recovered.identity.publicWord
         segmentBytes = UInt64(options.segmentBytes)
         end = recovered.end
         firstSegment = recovered.firstSegment
@@ -133,6 +136,14 @@ package final class SegmentLog {
         return Array(buffer.bytes[payload..<payload + header.payloadBytes])
     }
 
+    /// - Returns: A cursor at the start of a segment; nil while it is not full and durable.
+    package func cursor(of segment: UInt64) throws(LogError) -> SegmentCursor? {
+        guard (firstSegment..<lastSegment).contains(segment), geometry.start(of: segment + 1) <= durableEnd else {
+            return nil
+        }
+        return SegmentCursor(try reader.scanner(of: segment, epochMax: epoch))
+    }
+
     /// Gives the segments before this one back for reuse, as soon as everything appended up to now is durable: what
     /// stands in them counts no more, and nobody may read it.
     package func recycle(before segment: UInt64) {
@@ -143,8 +154,8 @@ package final class SegmentLog {
         writer.recycle(before: segment, after: end)
     }
 
-    /// How many bytes of records, their headers included, publishes may still add. 0 while the file system is below
-    /// its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
+    /// The largest record, its header of 32 bytes included, that a publish may add now so that the reserve stays whole.
+    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
     package var publishBytesFree: Int {
         pool.publishBytesFree(present: max(0, geometry.recordsEnd - geometry.offset(of: end)))
     }

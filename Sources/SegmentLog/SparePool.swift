@@ -19,27 +19,27 @@ final class SparePool: Sendable {
 
     private let directory: LogDirectory
     private let options: LogOptions
-    private let geometry: LogGeometry
+    /// What a segment holds for sure, less what small records leave unused at its end.
+    private let usable: Int
     /// How many spares are kept ready.
     let target: Int
     /// More than these are deleted.
     private let surplus: Int
     private let stock: Monitor<Stock>
-    /// What publishes may still write behind the present segment; below zero when even that is reserved.
+    /// What publishes may write behind the present segment; below zero when a part of that one is reserved too.
     private let publishable = Atomic<Int>(0)
 
     init(_ directory: LogDirectory, options: LogOptions, spares: [UInt64]) {
         self.directory = directory
         self.options = options
-        geometry = LogGeometry(segmentBytes: options.segmentBytes)
-        let usable = geometry.recordBytesPerSegment
-        target = max(1, options.sparesMin, (options.reserveBytes + usable - 1) / usable)
+        let usable = LogGeometry(segmentBytes: options.segmentBytes).recordBytesPerSegment
+        self.usable = usable - min(4096, usable / 8)
+        target = max(1, options.sparesMin, (options.reserveBytes + self.usable - 1) / self.usable)
         surplus = target + 2
         let freeBytes = (try? directory.storage.freeBytes(directory.path)) ?? 0
         var first = Stock(ready: spares, next: (spares.max() ?? 0) + 1, freeBytes: freeBytes)
         first.isLow = freeBytes < options.freeBytesMin
-        publishable.store(
-            Self.publishable(first, options: options, usable: geometry.recordBytesPerSegment), ordering: .releasing)
+        publishable.store(Self.publishable(first, options: options, usable: self.usable), ordering: .releasing)
         stock = Monitor(first)
     }
 
@@ -78,10 +78,12 @@ final class SparePool: Sendable {
     var freeBytes: Int { stock.with { $0.freeBytes } }
     var problem: SystemError? { stock.with { $0.problem } }
 
+    /// A record that does not fit into the present segment leaves the rest of it unused, so the two are not added.
     /// - Parameter present: The room left in the present segment.
     func publishBytesFree(present: Int) -> Int {
-        let publishable = self.publishable.load(ordering: .acquiring)
-        return publishable == .min ? 0 : max(0, present + publishable)
+        let beyond = publishable.load(ordering: .acquiring)
+        if beyond == .min { return 0 }
+        return beyond < 0 ? max(0, present + beyond) : max(present, beyond)
     }
 
     private static func publishable(_ stock: Stock, options: LogOptions, usable: Int) -> Int {
@@ -92,7 +94,7 @@ final class SparePool: Sendable {
     }
 
     private func publish(_ stock: Stock) {
-        let bytes = Self.publishable(stock, options: options, usable: geometry.recordBytesPerSegment)
+        let bytes = Self.publishable(stock, options: options, usable: usable)
         publishable.store(bytes, ordering: .releasing)
     }
 

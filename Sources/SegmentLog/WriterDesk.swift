@@ -7,9 +7,11 @@ struct WriterDesk: Sendable {
     private let identity: LogIdentity
     private let epoch: UInt32
     private let idleLimit: Int64
+    private let watermarkLimit: Int64
     private var file: any LogFile
     private var superblocks: SuperblockPair
     private var lastSync = Clocks.monotonicMilliseconds()
+    private var lastSuperblock = Clocks.monotonicMilliseconds()
 
     init(_ directory: LogDirectory, options: LogOptions, recovered: RecoveredLog) {
         self.directory = directory
@@ -17,6 +19,7 @@ struct WriterDesk: Sendable {
         identity = recovered.identity
         epoch = recovered.epoch
         idleLimit = options.idleMilliseconds
+        watermarkLimit = options.watermarkMilliseconds
         file = recovered.file
         superblocks = recovered.superblocks
     }
@@ -27,6 +30,11 @@ struct WriterDesk: Sendable {
     func idleMilliseconds(_ durableEnd: UInt64) -> Int64? {
         if superblocks.current.watermark == durableEnd { return nil }
         return max(0, lastSync + idleLimit - Clocks.monotonicMilliseconds())
+    }
+
+    /// Whether the superblocks must hear of the watermark although there is other work.
+    func isWatermarkOld(_ durableEnd: UInt64) -> Bool {
+        superblocks.current.watermark != durableEnd && lastSync - lastSuperblock > watermarkLimit
     }
 
     /// Writes buffers of one segment and syncs it.
@@ -52,6 +60,7 @@ struct WriterDesk: Sendable {
 
     mutating func writeWatermark(_ durableEnd: UInt64) throws(SystemError) {
         try superblocks.write { $0.watermark = durableEnd }
+        lastSuperblock = Clocks.monotonicMilliseconds()
     }
 
     /// After this no file before the segment belongs to the log.

@@ -72,11 +72,7 @@ final class Daemon {
         let endpoints = configuration.listen.isEmpty ? [.tcp(host: "127.0.0.1", port: 7470)] : configuration.listen
         for endpoint in endpoints {
             do throws(SystemError) {
-                let listener = try Listener(on: endpoint)
-                if case .tcp(let host, 0) = endpoint, let port = listener.port {
-                    logger.notice("listening on tcp://\(host):\(port)", ["BROKER_PORT": String(port)])
-                }
-                listeners.append(listener)
+                listeners.append(try Listener(on: endpoint))
             } catch {
                 if error.isAddressInUse {
                     throw Failure(

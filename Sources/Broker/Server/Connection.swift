@@ -18,6 +18,8 @@ final class Connection {
     /// When the output last moved, or became non-empty.
     private var outputMovedAt: Int64
     var interest = Poller.Interest.read
+    /// The loop will flush it at the end of the turn.
+    var isTouched = false
 
     private static let readBytes = 64 << 10
     /// Deliveries are encoded while less than this waits.

@@ -8,8 +8,14 @@ final class Engine {
     let log: SegmentLog
     /// Effects whose records are not durable yet, in order.
     private var waiting = SlidingArray<PendingEffect>()
-    /// Where the scan of the oldest segment goes on.
-    private var scanPosition: UInt64?
+    private var scan: Scan?
+
+    /// The way through the oldest segment.
+    private struct Scan {
+        let cursor: SegmentCursor
+        /// A record that found no space to be written again; it is tried again.
+        var refused: (position: UInt64, payload: [UInt8])?
+    }
 
     /// How much of a segment one turn scans: short enough for nobody to notice.
     private static let scanBytesPerTurn = 256 << 10
@@ -77,15 +83,20 @@ final class Engine {
     }
 
     private func scan(_ segment: UInt64, now: Now) throws(LogError) -> Bool {
-        var position = segment * log.segmentBytes
-        if let scanPosition, scanPosition / log.segmentBytes == segment { position = scanPosition }
-        let page = try log.records(from: position, bytes: Self.scanBytesPerTurn)
-        for (at, payload) in page.records {
-            scanPosition = at
-            guard state.restate(try facts(payload, at), at: at, now: now) else { return false }
+        if scan?.cursor.segment != segment { scan = try log.cursor(of: segment).map { Scan(cursor: $0) } }
+        guard var scan else { return false }
+        defer { self.scan = scan }
+        var bytes = 0
+        while bytes < Self.scanBytesPerTurn {
+            if scan.refused == nil { scan.refused = try scan.cursor.next() }
+            guard let (position, payload) = scan.refused else {
+                state.retire(segment)
+                return true
+            }
+            guard state.restate(try facts(payload, position), at: position, now: now) else { return false }
+            scan.refused = nil
+            bytes += payload.count
         }
-        scanPosition = page.next
-        if page.next == nil { state.retire(segment) }
         return true
     }
 

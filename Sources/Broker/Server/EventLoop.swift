@@ -141,7 +141,7 @@ final class EventLoop {
             mailbox.waker.clear()
         } else if let connection = connections[event.token] {
             if event.isReadable && connection.wantsInput { read(connection) }
-            touched.append(connection)
+            touch(connection)
         } else if event.token >= Self.listenerTokens, event.token < Self.listenerTokens + UInt64(listeners.count) {
             accept(from: listeners[Int(event.token - Self.listenerTokens)])
         }
@@ -179,11 +179,11 @@ final class EventLoop {
             while let descriptor = try Socket.accept(from: listener.descriptor) {
                 let isFull = connections.count >= configuration.connectionsMax
                 let greeting = NativeSession.Greeting(
-                    limits: configuration.protocolLimits, identity: nextSession().rawValue,
+                    limits: configuration.protocolLimits, identity: engine.log.identity,
                     heartbeatMilliseconds: configuration.heartbeatMilliseconds,
                     unconfirmedMax: configuration.unconfirmedMax)
                 let connection = Connection(
-                    id: SessionID(rawValue: greeting.identity), token: connections.nextToken, descriptor: descriptor,
+                    id: nextSession(), token: connections.nextToken, descriptor: descriptor,
                     greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
                 connections.insert(connection)
                 try poller.add(connection.descriptor.number, token: connection.token, interest: .read)
@@ -193,7 +193,7 @@ final class EventLoop {
                         "there are \(configuration.connectionsMax) connections, the limit connections_max")
                     connection.send(.response(0, .refused(error)), now: now.monotonic)
                     connection.end()
-                    touched.append(connection)
+                    touch(connection)
                 }
             }
         } catch {
@@ -238,7 +238,7 @@ final class EventLoop {
         case .deliver(let session, let notice):
             if let connection = connections[session] {
                 connection.deliver(notice)
-                touched.append(connection)
+                touch(connection)
             } else if locals[session]?.session != nil {
                 send(.push(.deliveries([try engine.delivery(notice)])), to: session)
             }
@@ -258,11 +258,17 @@ final class EventLoop {
         }
     }
 
+    private func touch(_ connection: Connection) {
+        if connection.isTouched { return }
+        connection.isTouched = true
+        touched.append(connection)
+    }
+
     private func send(_ frame: Frame, to session: SessionID) {
         if let connection = connections[session] {
             if connection.isEnding { return }
             connection.send(frame, now: now.monotonic)
-            touched.append(connection)
+            touch(connection)
         } else {
             locals[session]?.session?.receive(frame)
         }
@@ -284,6 +290,7 @@ final class EventLoop {
         let batch = touched
         touched = []
         let isBehind = engine.unsyncedBytes > Self.unsyncedBytesMax
+        for connection in batch { connection.isTouched = false }
         for connection in batch where connections[connection.token] === connection {
             do {
                 try connection.flush(now: now.monotonic) { (notice) throws(any Error) in
@@ -301,7 +308,7 @@ final class EventLoop {
             if connection.wantsInput && !isBehind { interest.insert(.read) }
             if connection.wantsOutput { interest.insert(.write) }
             // One that rests because of the disk is looked at again in the next turn.
-            if connection.wantsInput && isBehind { touched.append(connection) }
+            if connection.wantsInput && isBehind { touch(connection) }
             if interest != connection.interest {
                 connection.interest = interest
                 try poller.modify(connection.descriptor.number, token: connection.token, interest: interest)
@@ -333,7 +340,7 @@ final class EventLoop {
             case .nothing: continue
             case .heartbeat:
                 connection.send(.heartbeat, now: now.monotonic)
-                touched.append(connection)
+                touch(connection)
             case .lost(let error):
                 logger.notice(
                     "a connection was given up: \(error)", ["BROKER_CONNECTION": String(connection.id.rawValue)])

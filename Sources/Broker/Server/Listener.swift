@@ -2,6 +2,7 @@ package import LinuxIO
 
 /// A listening socket of the broker.
 package final class Listener: Sendable {
+    /// The endpoint, with the port that the kernel chose when port 0 was asked for; or the name that systemd gave.
     package let name: String
     package let descriptor: Descriptor
     /// A Unix path that we made, and remove at the end.
@@ -9,8 +10,12 @@ package final class Listener: Sendable {
 
     /// Opens the endpoint.
     package init(on endpoint: Endpoint) throws(SystemError) {
-        name = endpoint.description
         descriptor = try Socket.listen(on: endpoint)
+        if case .tcp(let host, 0) = endpoint, let port = Socket.localPort(of: descriptor) {
+            name = Endpoint.tcp(host: host, port: port).description
+        } else {
+            name = endpoint.description
+        }
         if case .unix(let path) = endpoint { self.path = path } else { path = nil }
     }
 
@@ -20,9 +25,6 @@ package final class Listener: Sendable {
         self.descriptor = descriptor
         path = nil
     }
-
-    /// The port that the kernel chose when port 0 was asked for.
-    package var port: UInt16? { Socket.localPort(of: descriptor) }
 
     func removePath() {
         if let path { try? Directory.remove(path) }

@@ -14,12 +14,17 @@ extension BrokerState {
         case .published(let message): applyPublished(message, address)
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
         case .attempted(let id, let messages):
-            for message in messages { amend(id, message) { $0.attempts += 1 } }
+            for message in messages {
+                if let key = extras[message]?.orderingKey { subscriptions[id]?.hold(key, for: message) }
+                amend(id, message) { $0.countAttempt() }
+                // Only at recovery: what was handed out had waited long enough, whatever the clocks say now.
+                if case .delayed = subscriptions[id]?.slots[message]?.place { move(id, message, to: .ready) }
+            }
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
         case .died(let id, let message, let reason, let error, let isDeath, let at):
             amend(id, message) { slot in
-                if isDeath { slot.deaths += 1 }
+                if isDeath { slot.countDeath() }
                 slot.noteDeath(reason: reason, error: error, at: at)
             }
             move(id, message, to: .dead)
@@ -34,7 +39,7 @@ extension BrokerState {
         case .restated(let message, let slots): applyRestated(message, slots, address)
         case .deduplicated(let topic, let entries):
             segments.addDedup(entries.count, segment: address.position / segmentBytes)
-            for entry in entries { topics[topic]?.remember(entry) }
+            for entry in entries { topics[topic]?.remember(entry, countMax: limits.dedupMax) }
         case .counted(let message, let topic, let subscription):
             nextMessage = max(nextMessage, message.rawValue)
             nextTopic = max(nextTopic, topic.rawValue)
@@ -52,10 +57,11 @@ extension BrokerState {
         if let dedupID = published.dedupID {
             let until = published.publishedAt.adding(milliseconds: topic.settings.dedupWindowMilliseconds)
             topic.forgetDuplicates(now: published.publishedAt)
-            topic.remember(DedupEntry(dedupID: dedupID, message: published.id, until: until))
+            let entry = DedupEntry(dedupID: dedupID, message: published.id, until: until)
+            topic.remember(entry, countMax: limits.dedupMax)
             segments.addDedup(1, segment: address.position / segmentBytes)
         }
-        if topic.subscriptions.isEmpty { return }
+        if topic.subscriptions.isEmpty || messages[published.id] != nil { return }
         keep(published, topic, address, isInLane: published.deliverAt == nil)
         for subscription in topic.subscriptions {
             owe(published.id)
@@ -75,8 +81,9 @@ extension BrokerState {
             bytes: UInt32(published.body.count + 128), topic: topic.id, owed: 0, priority: published.priority,
             isInLane: isInLane)
         messages.insert(entry, as: published.id)
-        if published.deliverAt != nil || published.expiresAt != nil {
-            times[published.id] = MessageTimes(deliverAt: published.deliverAt, expiresAt: published.expiresAt)
+        if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {
+            extras[published.id] = MessageExtras(
+                orderingKey: published.orderingKey, deliverAt: published.deliverAt, expiresAt: published.expiresAt)
         }
         segments.add(entry, segmentBytes)
         topic.messageCount += 1
@@ -96,9 +103,16 @@ extension BrokerState {
 
     private func delay(_ id: MessageID, _ subscription: Subscription, until: WallTime) {
         delayedCount += 1
-        delayed.insert(DelayedEntry(until: until, message: id, subscription: subscription.id))
-        delayed.dropStale(liveCount: delayedCount) { entry in
+        let entry = DelayedEntry(until: until, message: id, subscription: subscription.id)
+        func isLive(_ entry: DelayedEntry) -> Bool {
             subscriptions[entry.subscription]?.slots[entry.message]?.place == .delayed(until: entry.until)
+        }
+        if extras[id]?.deliverAt == until {
+            delayed.insert(entry)
+            delayed.dropStale(liveCount: delayedCount, where: isLive)
+        } else {
+            backoffs.insert(entry)
+            backoffs.dropStale(liveCount: delayedCount, where: isLive)
         }
     }
 
@@ -114,10 +128,26 @@ extension BrokerState {
         guard let subscription = subscriptions[id], let entry = messages[message],
             let old = subscription.slots[message]?.place
         else { return }
-        if case .delayed = old { delayedCount -= 1 }
+        leave(old)
         subscription.move(message, to: place, priority: entry.priority)
         if case .delayed(let until) = place { delay(message, subscription, until: until) }
         if place == .ready { markDirty(subscription) }
+        if place == .dead { freeKey(of: message, in: subscription) }
+    }
+
+    /// What hangs on a place ends with it: a lease lives exactly as long as its message is leased.
+    private func leave(_ place: Slot.Place) {
+        switch place {
+        case .leased(let id): if let lease = leases[id] { end(lease) }
+        case .delayed: delayedCount -= 1
+        case .ready, .blocked, .dead: break
+        }
+    }
+
+    /// A message is over for a subscription, or given up: the next one of its key may go.
+    private func freeKey(of id: MessageID, in subscription: Subscription) {
+        guard !extras.isEmpty, let key = extras[id]?.orderingKey else { return }
+        if let next = subscription.free(key, from: id) { move(subscription.id, next, to: .ready) }
     }
 
     private func applyAcknowledged(_ id: SubscriptionID, _ messages: [MessageID]) {
@@ -131,14 +161,16 @@ extension BrokerState {
     /// The subscription's part of a message is over.
     private func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
         guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
-        if case .delayed = subscription.slots[id]?.place { delayedCount -= 1 }
+        let place = subscription.slots[id]?.place
         guard subscription.remove(id, entry) else { return false }
+        if let place { leave(place) }
+        freeKey(of: id, in: subscription)
         owedCount -= 1
         if entry.owed > 1 {
             messages.amend(id) { $0.owed -= 1 }
         } else {
             messages.remove(id)
-            if !times.isEmpty { times[id] = nil }
+            if !extras.isEmpty { extras[id] = nil }
             segments.remove(entry, segmentBytes)
             subscription.topic.messageCount -= 1
         }
@@ -151,7 +183,7 @@ extension BrokerState {
     ) {
         amend(id, message) { slot in
             if !countsAttempt && slot.attempts > 0 { slot.attempts -= 1 }
-            if isDeath { slot.deaths += 1 }
+            if isDeath { slot.countDeath() }
             slot.note(error: error)
         }
         move(id, message, to: .delayed(until: readyAt))
@@ -170,7 +202,8 @@ extension BrokerState {
         if owing.isEmpty { return }
         keep(published, topic, address, isInLane: false)
         for record in owing {
-            guard let subscription = subscriptions[record.subscription] else { continue }
+            guard let subscription = subscriptions[record.subscription], subscription.slots[published.id] == nil
+            else { continue }
             var place = Slot.Place.ready
             if let readyAt = record.readyAt { place = .delayed(until: readyAt) }
             if record.deathReason != nil { place = .dead }
@@ -181,6 +214,10 @@ extension BrokerState {
             slot.noteDeath(reason: record.deathReason, error: record.lastError, at: record.deadAt)
             owe(published.id)
             add(published.id, slot, to: subscription)
+            let waitsForRetry = record.readyAt != nil && record.readyAt != published.deliverAt
+            if let key = published.orderingKey, place != .dead, record.attempts > 0 || waitsForRetry {
+                subscription.hold(key, for: published.id)
+            }
         }
     }
 
@@ -195,6 +232,7 @@ extension BrokerState {
         let topic = Topic(id: id, name: name, settings: settings)
         topics[id] = topic
         topicsByName[name] = topic
+        definitionBytes += Self.definitionBytes(name.text)
     }
 
     private func defineSubscription(
@@ -207,6 +245,7 @@ extension BrokerState {
         if let subscription = subscriptions[id] {
             subscription.origin = origin
             if subscription.name == full { return }
+            definitionBytes += Self.definitionBytes(name) - Self.definitionBytes(subscription.name.name)
             subscription.name = full
             for message in subscription.owed() where !includes(start, message) {
                 _ = remove(message, from: subscription)
@@ -217,6 +256,7 @@ extension BrokerState {
         if start != .now { begin(subscription, at: start) }
         subscriptions[id] = subscription
         topic.subscriptions.append(subscription)
+        definitionBytes += Self.definitionBytes(name)
         markDirty(subscription)
     }
 
@@ -236,7 +276,7 @@ extension BrokerState {
         }
         for id in others.sorted() where includes(start, id) {
             owe(id)
-            let place = times[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
+            let place = extras[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
             subscriptions[subscription.id] = subscription
             add(id, Slot(place: place), to: subscription)
         }
@@ -255,7 +295,9 @@ extension BrokerState {
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
+        definitionBytes -= Self.definitionBytes(subscription.name.name)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
+        subscription.topic.trim()
     }
 
     private func deleteTopic(_ id: TopicID) {
@@ -263,5 +305,6 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
+        definitionBytes -= Self.definitionBytes(topic.name.text)
     }
 }

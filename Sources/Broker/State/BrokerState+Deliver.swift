@@ -71,13 +71,14 @@ extension BrokerState {
         guard (1...100).contains(names.count) else {
             throw BrokerError(.batchTooLarge, "a pop names 1 to 100 subscriptions")
         }
+        if isDraining { throw Self.draining }
+        if session.holdCount >= limits.leasesPerConnectionMax {
+            throw BrokerError(
+                .leaseLimit,
+                "the connection's leases and waiting pops are \(limits.leasesPerConnectionMax), the limit leases_max")
+        }
         var subscriptions: [Subscription] = []
         for name in names { subscriptions.append(try ensureSubscription(name, start: .beginning)) }
-        if isDraining { throw Self.draining }
-        if !acknowledges && session.leases.count >= limits.leasesPerConnectionMax {
-            throw BrokerError(
-                .leaseLimit, "the connection holds \(limits.leasesPerConnectionMax) leases, the limit leases_max")
-        }
         for subscription in subscriptions where subscription.waiting.isEmpty {
             if let notice = take(from: subscription, session, nil, acknowledges: acknowledges, now: now) {
                 emit(.answerPop(origin, notice))
@@ -106,6 +107,7 @@ extension BrokerState {
     func removePop(_ number: UInt64, of session: Session) -> WaitingPop? {
         guard let pop = session.pops.removeValue(forKey: number) else { return nil }
         waitingPopCount -= 1
+        noteRoom(in: session)
         for subscription in pop.subscriptions { subscription.waiting.removeAll { $0 === pop } }
         return pop
     }
@@ -114,6 +116,8 @@ extension BrokerState {
 
     /// Hands ready messages to who waits for them; call after a batch of requests.
     func dispatch(now: Now) {
+        for subscription in stalled { markDirty(subscription) }
+        stalled = []
         while !dirty.isEmpty {
             let batch = dirty
             dirty = []
@@ -138,8 +142,24 @@ extension BrokerState {
             else { break }
             attempted.append(notice.id)
             emit(.deliver(consumer.session.id, notice))
+            if attempted.count == Self.messagesPerFact {
+                noteAttempts(attempted, of: subscription)
+                attempted = []
+            }
         }
-        if !attempted.isEmpty { recordReserved([.attempted(subscription.id, attempted)], isAwaited: false) }
+        noteAttempts(attempted, of: subscription)
+    }
+
+    /// Ids that one fact names at most: its record stays small, however scattered they are.
+    static let messagesPerFact = 10_000
+
+    /// Counts an attempt of each message; in RAM alone when even the reserve of the log is used up.
+    private func noteAttempts(_ messages: [MessageID], of subscription: Subscription) {
+        if messages.isEmpty { return }
+        let attempted = Fact.attempted(subscription.id, messages)
+        if !recordReserved([attempted], isAwaited: false) {
+            apply(attempted, at: RecordAddress(position: journal.end, offset: 0))
+        }
     }
 
     private func nextConsumer(of subscription: Subscription) -> Consumer? {
@@ -147,7 +167,7 @@ extension BrokerState {
         for step in 0..<count {
             let index = (subscription.turn + step) % count
             let consumer = subscription.consumers[index]
-            if consumer.hasCredit && consumer.session.leases.count < limits.leasesPerConnectionMax {
+            if consumer.hasCredit && consumer.session.holdCount < limits.leasesPerConnectionMax {
                 subscription.turn = index + 1
                 return consumer
             }
@@ -162,10 +182,14 @@ extension BrokerState {
     ) -> Notice? {
         while let id = subscription.next() {
             guard let entry = messages[id] else { return nil }
-            if let expiresAt = times[id]?.expiresAt, expiresAt <= now.wall {
+            if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
                 let died = Fact.died(
                     subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
-                guard recordReserved([died]) else { return nil }
+                guard recordReserved([died]) else { return stall(subscription) }
+                continue
+            }
+            if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
+                subscription.block(id, entry, key)
                 continue
             }
             let slot = subscription.slots[id]
@@ -173,11 +197,12 @@ extension BrokerState {
                 id: id, subscription: subscription.name, attempt: (slot?.attempts ?? 0) + 1,
                 redrives: UInt32(slot?.redrives ?? 0), lastError: slot?.lastError, address: entry.address)
             if acknowledges {
-                guard recordReserved([.acknowledged(subscription.id, [id])]) else { return nil }
+                guard recordReserved([.acknowledged(subscription.id, [id])]) else { return stall(subscription) }
             } else {
                 subscription.claim(id, entry)
-                if consumer == nil { recordReserved([.attempted(subscription.id, [id])], isAwaited: false) }
+                if let key = extras[id]?.orderingKey { subscription.hold(key, for: id) }
                 lease(&notice, subscription, session, consumer, now: now)
+                if consumer == nil { noteAttempts([id], of: subscription) }
             }
             subscription.delivered += 1
             totals.delivered += 1
@@ -186,10 +211,24 @@ extension BrokerState {
         return nil
     }
 
+    /// The log is full: to be tried again with the next dispatch.
+    private func stall(_ subscription: Subscription) -> Notice? {
+        if !stalled.contains(where: { $0 === subscription }) { stalled.append(subscription) }
+        return nil
+    }
+
+    /// A session that was at its limit of leases has room again: all that its consumers read may go on.
+    func noteRoom(in session: Session) {
+        guard session.holdCount + 1 >= limits.leasesPerConnectionMax else { return }
+        for id in session.consumers.keys.sorted() { (session.consumers[id]?.subscription).map(markDirty) }
+    }
+
     private func lease(
         _ notice: inout Notice, _ subscription: Subscription, _ session: Session, _ consumer: Consumer?, now: Now
     ) {
-        let duration = consumer?.leaseMilliseconds ?? subscription.settings.leaseMilliseconds
+        let settings = subscription.settings
+        let duration = min(
+            consumer?.leaseMilliseconds ?? settings.leaseMilliseconds, settings.leaseTotalMilliseconds)
         let lease = Lease(
             id: LeaseID(rawValue: nextLease), session: session.id, consumer: consumer, subscription: subscription,
             message: notice.id, takenAt: now.monotonic, deadline: now.monotonic + duration)

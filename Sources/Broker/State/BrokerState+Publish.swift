@@ -22,19 +22,25 @@ extension BrokerState {
     struct PublishPlan {
         private(set) var facts: [Fact] = []
         private(set) var bytes = 0
+        private(set) var owed = 0
+        private(set) var delayed = 0
         private var dedup: [TopicID: [String: MessageID]] = [:]
         private var counts: [TopicID: Int] = [:]
 
-        mutating func add(_ message: PublishedMessage, _ size: Int) {
+        mutating func add(_ message: PublishedMessage, to topic: Topic, bytes size: Int) {
             facts.append(.published(message))
             bytes += size
+            owed += topic.subscriptions.count
+            if message.deliverAt != nil { delayed += topic.subscriptions.count }
             counts[message.topic, default: 0] += 1
             if let dedupID = message.dedupID { dedup[message.topic, default: [:]][dedupID] = message.id }
         }
 
         var count: UInt64 { UInt64(facts.count) }
         func count(in topic: Topic) -> Int { counts[topic.id] ?? 0 }
-        func duplicate(of dedupID: String, in topic: Topic) -> MessageID? { dedup[topic.id]?[dedupID] }
+        func duplicate(of dedupID: String, in topic: Topic) -> MessageID? {
+            topic.settings.dedupWindowMilliseconds > 0 ? dedup[topic.id]?[dedupID] : nil
+        }
     }
 
     /// Adds a publish to the plan. A new topic is made on the way.
@@ -55,19 +61,17 @@ extension BrokerState {
                 .topicFull, "\(outgoing.topic) holds \(messagesMax) unsettled messages, its messages_max")
         }
         let size = outgoing.body.count + headerBytes + 512
-        let reserved = (owedCount + topic.subscriptions.count * (plan.facts.count + 1)) * Self.settleBytes
-        if size + plan.bytes + reserved > journal.publishBytesFree {
-            throw BrokerError(.diskFull, "no disk space for publishes; settles still work")
-        }
+        try demandSpace(bytes: size + plan.bytes, owing: plan.owed + topic.subscriptions.count)
         let deliverAt = outgoing.deliverAt.flatMap { $0 > now.wall ? $0 : nil }
-        if deliverAt != nil && delayedCount >= limits.delayedMax {
+        if deliverAt != nil && delayedCount + plan.delayed + topic.subscriptions.count > limits.delayedMax {
             throw BrokerError(.delayedLimit, "\(limits.delayedMax) messages are delayed, the limit delayed_max")
         }
         let message = PublishedMessage(
             id: MessageID(rawValue: nextMessage + plan.count), topic: topic.id, publishedAt: now.wall,
-            priority: outgoing.priority, deliverAt: deliverAt, expiresAt: outgoing.expiresAt,
+            priority: outgoing.priority, orderingKey: outgoing.orderingKey, deliverAt: deliverAt,
+            expiresAt: outgoing.expiresAt,
             dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
-        plan.add(message, size)
+        plan.add(message, to: topic, bytes: size)
         return PublishReceipt(id: message.id)
     }
 
@@ -88,8 +92,8 @@ extension BrokerState {
         if let dedupID = outgoing.dedupID, !(1...255).contains(dedupID.utf8.count) {
             throw BrokerError(.settingInvalid, "a dedup id has 1 to 255 bytes")
         }
-        if outgoing.orderingKey != nil {
-            throw BrokerError(.unsupported, "ordering keys are not offered by this broker's version")
+        if let key = outgoing.orderingKey, !(1...255).contains(key.utf8.count) {
+            throw BrokerError(.settingInvalid, "an ordering key has 1 to 255 bytes")
         }
     }
 
@@ -100,13 +104,34 @@ extension BrokerState {
             throw BrokerError(
                 .topicLimit, "there are \(limits.topicsMax) topics, the limit topics_max; \(name) was not made")
         }
+        try demandDefinitions(
+            bytes: Self.definitionBytes(name.text) + Self.definitionBytes(SubscriptionName.defaultName))
         let id = TopicID(rawValue: nextTopic)
-        let subscription = SubscriptionID(rawValue: nextSubscription)
-        try record([
-            .topicDefined(id, name, settings ?? limits.defaults),
-            .subscriptionDefined(subscription, id, name: SubscriptionName.defaultName, start: .now, .implicit),
-        ])
+        try record([.topicDefined(id, name, settings ?? limits.defaults), implicitDefault(of: id)])
         return try topic(name)
+    }
+
+    /// A topic without a named subscription has this one.
+    func implicitDefault(of topic: TopicID) -> Fact {
+        .subscriptionDefined(
+            SubscriptionID(rawValue: nextSubscription), topic, name: SubscriptionName.defaultName, start: .now,
+            .implicit)
+    }
+
+    /// Log bytes that the definition of a topic or a subscription takes, its settings included.
+    static func definitionBytes(_ name: String) -> Int { 100 + name.utf8.count }
+
+    /// - Parameter bytes: Of the new definitions.
+    /// - Throws: `TOPIC_LIMIT` when all definitions would take more than a quarter of a segment, or more than 4 MiB:
+    ///   they stand in one record with what opens the segment. `DISK_FULL`.
+    func demandDefinitions(bytes: Int) throws(BrokerError) {
+        let bytesMax = min(Int(segmentBytes / 4), 4 << 20)
+        if definitionBytes + bytes > bytesMax {
+            throw BrokerError(
+                .topicLimit, "the definitions of all topics and subscriptions have reached \(bytesMax) bytes, the limit"
+            )
+        }
+        try demandSpace(bytes: bytes)
     }
 
     /// The subscription of this name, made when it is new. The first named one of a topic takes over the implicit
@@ -116,6 +141,7 @@ extension BrokerState {
     ) throws(BrokerError) -> Subscription {
         let topic = try ensureTopic(name.topic)
         func define(_ id: SubscriptionID) throws(BrokerError) -> Subscription {
+            let start = first(start, in: topic)
             try record([.subscriptionDefined(id, topic.id, name: name.name, start: start, .asked)])
             return try existing(name)
         }
@@ -125,11 +151,27 @@ extension BrokerState {
         if topic.subscriptions.count == 1, topic.subscriptions[0].origin == .implicit {
             return try define(topic.subscriptions[0].id)
         }
-        if topic.subscriptions.count >= limits.subscriptionsMax {
+        if topic.subscriptions.count >= min(limits.subscriptionsMax, Int(UInt16.max)) {
             throw BrokerError(
                 .subscriptionLimit,
-                "\(name.topic) has \(limits.subscriptionsMax) subscriptions, the limit subscriptions_max")
+                "\(name.topic) has \(topic.subscriptions.count) subscriptions, the limit subscriptions_max")
         }
+        let bytes = Self.definitionBytes(name.name)
+        try demandDefinitions(bytes: bytes)
+        try demandSpace(bytes: bytes, owing: start == .now ? 0 : topic.messageCount)
         return try define(SubscriptionID(rawValue: nextSubscription))
+    }
+
+    /// Finds the first message of a time now, because the wall clock may have jumped between the messages, and because
+    /// the log may have forgotten that message when it is replayed.
+    private func first(_ start: StartPosition, in topic: Topic) -> StartPosition {
+        guard case .time(let time) = start else { return start }
+        var first: MessageID?
+        func look(at id: MessageID) {
+            if let entry = messages[id], entry.publishedAt >= time { first = min(first ?? id, id) }
+        }
+        for lane in topic.lanes { lane.from(lane.start).forEach(look) }
+        for subscription in topic.subscriptions { subscription.slots.keys.forEach(look) }
+        return first.map { .message($0) } ?? .now
     }
 }

@@ -64,30 +64,52 @@ extension BrokerState {
             _ = try ensureTopic(name, settings: settings)
         case .topicSet(let name, let settings):
             try settings.validate()
-            try record([.topicDefined(try topic(name).id, name, settings)])
+            let id = try topic(name).id
+            try demandSpace(bytes: Self.definitionBytes(name.text))
+            try record([.topicDefined(id, name, settings)])
         case .topicDelete(let name):
             let topic = try topic(name)
-            for subscription in topic.subscriptions { endConsumers(of: subscription) }
+            let subscriptions = topic.subscriptions
             try record([.topicDeleted(topic.id)])
+            for subscription in subscriptions { endConsumers(of: subscription) }
         case .subscriptionCreate(let name, let start): _ = try ensureSubscription(name, start: start)
         case .subscriptionSet(let name, let settings):
             try settings?.validate()
-            try record([.subscriptionSet(try existing(name).id, settings)])
+            let id = try existing(name).id
+            try demandSpace(bytes: Self.definitionBytes(name.name))
+            try record([.subscriptionSet(id, settings)])
         case .subscriptionDelete(let name):
             let subscription = try existing(name)
+            let isLast = subscription.topic.subscriptions.count == 1
+            try record(
+                [.subscriptionDeleted(subscription.id)] + (isLast ? [implicitDefault(of: subscription.topic.id)] : []))
             endConsumers(of: subscription)
-            try record([.subscriptionDeleted(subscription.id)])
         case .deadRedrive(let name, let ids):
             let (subscription, dead) = try deadLetters(name, ids)
-            try record(dead.isEmpty ? [] : [.redriven(subscription.id, dead)])
-            return .count(UInt64(dead.count))
+            return .count(try recordInPieces(dead) { .redriven(subscription.id, $0) })
         case .deadPurge(let name, let ids):
             let (subscription, dead) = try deadLetters(name, ids)
-            try record(dead.isEmpty ? [] : [.purged(subscription.id, dead)])
-            return .count(UInt64(dead.count))
+            return .count(try recordInPieces(dead) { .purged(subscription.id, $0) })
         default: throw BrokerError(.unsupported, "this is no request of administration")
         }
         return .done
+    }
+
+    /// One record for each 10,000 messages, because a record has a limit.
+    /// - Returns: How many messages are done; fewer than given when the log became full on the way.
+    private func recordInPieces(_ ids: [MessageID], _ fact: ([MessageID]) -> Fact) throws(BrokerError) -> UInt64 {
+        var done = 0
+        while done < ids.count {
+            let piece = Array(ids[done..<min(done + Self.messagesPerFact, ids.count)])
+            do throws(BrokerError) {
+                try record([fact(piece)])
+            } catch {
+                if done > 0 { break }
+                throw error
+            }
+            done += piece.count
+        }
+        return UInt64(done)
     }
 
     private func deadLetters(
@@ -104,9 +126,6 @@ extension BrokerState {
 
     private func endConsumers(of subscription: Subscription) {
         let gone = BrokerError(.subscriptionUnknown, "the subscription \(subscription.name) was deleted")
-        for id in leases.values.filter({ $0.subscription === subscription }).map(\.id).sorted() {
-            if let lease = leases[id] { end(lease) }
-        }
         for pop in subscription.waiting {
             guard let session = sessions[pop.origin.session] else { continue }
             if removePop(pop.number, of: session) != nil { respond(pop.origin, .refused(gone)) }
@@ -118,7 +137,7 @@ extension BrokerState {
         subscription.consumers = []
     }
 
-    /// Defines topics, and changes their settings and those of subscriptions, in one record.
+    /// Defines topics, and changes their settings and those of subscriptions.
     /// - Throws: `SETTING_INVALID`, or a limit; nothing is changed then.
     func configure(
         topics wanted: [(TopicName, TopicSettings)], subscriptions: [(SubscriptionName, DeliverySettings)]
@@ -128,6 +147,22 @@ extension BrokerState {
         let new = Set(wanted.map(\.0) + subscriptions.map(\.0.topic)).filter { topicsByName[$0] == nil }
         if topics.count + new.count > limits.topicsMax {
             throw BrokerError(.topicLimit, "the configuration names more topics than topics_max")
+        }
+        for name in subscriptions.map(\.0.topic) {
+            let present = topicsByName[name]?.subscriptions.filter { $0.origin == .asked }.map(\.name.name) ?? []
+            let named = subscriptions.filter { $0.0.topic == name }.map(\.0.name)
+            if Set(present + named).count > limits.subscriptionsMax {
+                throw BrokerError(
+                    .subscriptionLimit, "the configuration gives \(name) more subscriptions than subscriptions_max")
+            }
+        }
+        let newSubscriptions = Set(subscriptions.map(\.0).filter { subscription(named: $0) == nil })
+        if !new.isEmpty || !newSubscriptions.isEmpty {
+            let names = new.flatMap { [$0.text, SubscriptionName.defaultName] } + newSubscriptions.map(\.name)
+            let bytes = names.reduce(0) { $0 + Self.definitionBytes($1) }
+            let owing = newSubscriptions.reduce(0) { $0 + (topicsByName[$1.topic]?.messageCount ?? 0) }
+            try demandDefinitions(bytes: bytes)
+            try demandSpace(bytes: bytes, owing: owing)
         }
         for (name, settings) in wanted { _ = try ensureTopic(name, settings: settings) }
         var facts: [Fact] = []

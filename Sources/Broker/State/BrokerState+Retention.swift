@@ -51,7 +51,12 @@ extension BrokerState {
         }
         let length = (current - oldest) * segmentBytes
         let isWasteful = length > 2 * UInt64(segments.totalBytes) + 4 * segmentBytes
-        return isWasteful && journal.publishBytesFree > 0 ? .scan(oldest) : .nothing
+        // What is written again takes less than what it frees; on a full disk it may use the reserve when it is little.
+        let free = UInt64(max(journal.publishBytesFree, 0))
+        let live = UInt64(segments.liveBytes(in: oldest))
+        let isAffordable = free > 0 || live <= segmentBytes / 8
+        let isUrgent = free < 4 * segmentBytes && live <= segmentBytes / 2
+        return (isWasteful || isUrgent) && isAffordable ? .scan(oldest) : .nothing
     }
 
     /// Writes what still counts of a record again.
@@ -75,7 +80,8 @@ extension BrokerState {
             default: break
             }
         }
-        return recordReserved(again)
+        // One record each: together they may be larger than the record that they come from.
+        return again.allSatisfy { recordReserved([$0]) }
     }
 
     private func restatement(of published: PublishedMessage, at address: RecordAddress) -> [Fact] {
@@ -101,9 +107,9 @@ extension BrokerState {
         effects.append(PendingEffect(requires: journal.end, effect: .recycle(before: segment + 1)))
     }
 
-    /// Everything but messages, at the head of each segment: so the oldest one that is left always begins with the
-    /// definitions that its records need. In pieces that fit into a record.
-    func definitions() -> [[Fact]] {
+    /// Everything but messages, inside the first record of each segment: so the oldest one that is left always begins
+    /// with the definitions that its records need, whole or not at all.
+    func definitions() -> [Fact] {
         var facts: [Fact] = [
             .counted(
                 nextMessage: MessageID(rawValue: nextMessage), nextTopic: TopicID(rawValue: nextTopic),
@@ -120,6 +126,6 @@ extension BrokerState {
                 }
             }
         }
-        return stride(from: 0, to: facts.count, by: 50).map { Array(facts[$0..<min($0 + 50, facts.count)]) }
+        return facts
     }
 }

@@ -9,26 +9,40 @@ extension BrokerState {
         return lease
     }
 
-    /// The facts and the leases of verdicts that go into one record.
+    /// The facts of verdicts that go into one record.
     private struct SettlePlan {
-        private(set) var facts: [Fact] = []
-        private(set) var leases: [Lease] = []
+        private var facts: [Fact] = []
+        /// Acks of one subscription that follow each other; they share a fact.
+        private var acks: (subscription: SubscriptionID, messages: [MessageID])?
         private var taken: Set<LeaseID> = []
 
         mutating func take(_ lease: Lease) throws(BrokerError) {
             if !taken.insert(lease.id).inserted {
                 throw BrokerError(.leaseLost, "lease \(lease.id) is settled twice in one request")
             }
-            leases.append(lease)
         }
 
-        /// Acks that follow each other share a fact.
         mutating func add(_ fact: Fact) {
-            if case .acknowledged(let id, let new) = fact, case .acknowledged(id, let old)? = facts.last {
-                facts[facts.count - 1] = .acknowledged(id, old + new)
-            } else {
+            guard case .acknowledged(let id, let messages) = fact else {
+                closeAcks()
                 facts.append(fact)
+                return
             }
+            if let acks, acks.subscription != id || acks.messages.count >= BrokerState.messagesPerFact { closeAcks() }
+            if acks == nil {
+                acks = (id, [])
+            }
+            acks?.messages += messages
+        }
+
+        private mutating func closeAcks() {
+            if let acks { facts.append(.acknowledged(acks.subscription, acks.messages)) }
+            acks = nil
+        }
+
+        mutating func take() -> [Fact] {
+            closeAcks()
+            return facts
         }
     }
 
@@ -46,12 +60,12 @@ extension BrokerState {
                 results.append(error)
             }
         }
-        guard recordReserved(plan.facts) else {
-            let error = BrokerError(.diskFull, "the disk is full and the reserve for settles is used up")
+        do throws(BrokerError) {
+            try record(plan.take())
+            return results
+        } catch {
             return results.map { $0 ?? error }
         }
-        for lease in plan.leases { end(lease) }
-        return results
     }
 
     /// All or nothing: checks every lease and every publish before it logs one record.
@@ -67,8 +81,7 @@ extension BrokerState {
         var plan = PublishPlan()
         var receipts: [PublishReceipt] = []
         for outgoing in publishes { receipts.append(try decidePublish(outgoing, &plan, now: now)) }
-        try record(settles.facts + plan.facts)
-        for lease in settles.leases { end(lease) }
+        try record(settles.take() + plan.facts)
         return receipts
     }
 
@@ -80,6 +93,9 @@ extension BrokerState {
                 }
                 let lease = try self.lease(id, of: session, now: now)
                 let bound = lease.takenAt + lease.subscription.settings.leaseTotalMilliseconds
+                guard bound > now.monotonic else {
+                    throw BrokerError(.leaseLost, "lease \(id) has used up its total time, lease_total")
+                }
                 setDeadline(of: id, to: min(now.monotonic + milliseconds, bound))
                 return nil
             } catch {
@@ -89,6 +105,7 @@ extension BrokerState {
     }
 
     private func setDeadline(of id: LeaseID, to deadline: Int64) {
+        guard let lease = leases[id], lease.deadline != deadline else { return }
         leases[id]?.deadline = deadline
         leaseDeadlines.insert(LeaseDeadline(deadline: deadline, lease: id))
         leaseDeadlines.dropStale(liveCount: leases.count) { leases[$0.lease]?.deadline == $0.deadline }
@@ -99,10 +116,10 @@ extension BrokerState {
         switch verdict {
         case .ack: return .acknowledged(id, [lease.message])
         case .fail(let error, let after):
-            return retry(lease, error: clipped(error), after: after, isDeath: false, now: now)
+            return retry(lease, error: error, after: after, isDeath: false, now: now)
         case .release(let after):
             return .returned(
-                id, lease.message, readyAt: now.wall.adding(milliseconds: bounded(after ?? 0)),
+                id, lease.message, readyAt: steady(now).adding(milliseconds: bounded(after ?? 0)),
                 countsAttempt: false, isDeath: false, error: nil)
         case .reject(let reason):
             return .died(
@@ -113,6 +130,7 @@ extension BrokerState {
     /// The one retry policy: for a failure, an expired lease and a lost connection.
     private func retry(_ lease: Lease, error: String, after: Int64?, isDeath: Bool, now: Now) -> Fact {
         let id = lease.subscription.id
+        let error = clipped(error)
         let settings = lease.subscription.settings
         let slot = lease.subscription.slots[lease.message]
         let attempts = slot?.attempts ?? 1
@@ -125,7 +143,7 @@ extension BrokerState {
         }
         let delay = after.map(bounded) ?? backoff(attempt: attempts, settings)
         return .returned(
-            id, lease.message, readyAt: now.wall.adding(milliseconds: delay), countsAttempt: true, isDeath: isDeath,
+            id, lease.message, readyAt: steady(now).adding(milliseconds: delay), countsAttempt: true, isDeath: isDeath,
             error: error)
     }
 
@@ -148,15 +166,15 @@ extension BrokerState {
     /// Takes the lease out of every index and gives its consumer the credit back.
     func end(_ lease: Lease) {
         leases[lease.id] = nil
-        sessions[lease.session]?.leases.remove(lease.id)
         lease.consumer?.unsettled -= 1
+        if let session = sessions[lease.session], session.leases.remove(lease.id) != nil { noteRoom(in: session) }
         markDirty(lease.subscription)
     }
 
     /// A lease that ended without a verdict. When even the reserve of the log is used up it is tried again later.
     func abandon(_ lease: Lease, error: String, now: Now) {
         let fact = retry(lease, error: error, after: nil, isDeath: true, now: now)
-        if recordReserved([fact]) { end(lease) } else { setDeadline(of: lease.id, to: now.monotonic + 1_000) }
+        if !recordReserved([fact]) { setDeadline(of: lease.id, to: now.monotonic + 1_000) }
     }
 
     // MARK: Time
@@ -174,11 +192,22 @@ extension BrokerState {
             guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
             respond(pop.origin, .popped(nil))
         }
-        while let first = delayed.first, first.until <= now.wall {
-            delayed.removeFirst()
-            let place = subscriptions[first.subscription]?.slots[first.message]?.place
-            if place == .delayed(until: first.until) { move(first.subscription, first.message, to: .ready) }
+        Self.wake(&delayed, until: now.wall).forEach(makeReady)
+        Self.wake(&backoffs, until: steady(now)).forEach(makeReady)
+    }
+
+    private static func wake(_ entries: inout Heap<DelayedEntry>, until now: WallTime) -> [DelayedEntry] {
+        var woken: [DelayedEntry] = []
+        while let first = entries.first, first.until <= now {
+            entries.removeFirst()
+            woken.append(first)
         }
+        return woken
+    }
+
+    private func makeReady(_ entry: DelayedEntry) {
+        let place = subscriptions[entry.subscription]?.slots[entry.message]?.place
+        if place == .delayed(until: entry.until) { move(entry.subscription, entry.message, to: .ready) }
     }
 
     /// Milliseconds until something is over; nil when nothing waits. The wall clock may jump: never more than 1 s
@@ -187,7 +216,13 @@ extension BrokerState {
         var waits: [Int64] = []
         if let first = leaseDeadlines.first { waits.append(first.deadline - now.monotonic) }
         if let first = popDeadlines.first { waits.append(first.deadline - now.monotonic) }
-        if let first = delayed.first { waits.append(min(first.until.milliseconds - now.wall.milliseconds, 1_000)) }
+        if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
+        if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
+        if !stalled.isEmpty { waits.append(1_000) }
         return waits.min().map { max($0, 0) }
+    }
+
+    private func span(from now: WallTime, to time: WallTime) -> Int64 {
+        time <= now ? 0 : time.milliseconds - now.milliseconds
     }
 }

@@ -4,7 +4,7 @@ import BrokerProtocol
 struct Now: Sendable {
     /// Milliseconds; for leases and timeouts.
     var monotonic: Int64
-    /// For deliver-at, expiry and backoff.
+    /// For deliver-at and expiry.
     var wall: WallTime
 }
 
@@ -17,6 +17,8 @@ struct StateLimits: Hashable, Sendable {
     var consumersPerConnectionMax = 1_000
     var leasesPerConnectionMax = 10_000
     var delayedMax = 1_000_000
+    /// Dedup ids that a topic remembers; with more, the oldest is forgotten before its window is over.
+    var dedupMax = 1_000_000
     var defaults = TopicSettings()
 }
 
@@ -28,7 +30,9 @@ struct StateLimits: Hashable, Sendable {
 ///
 /// Dictionaries are for lookups; whatever has an effect goes in the order of ids or of creation.
 final class BrokerState {
-    var limits: StateLimits
+    var limits: StateLimits {
+        didSet { for id in subscriptions.keys.sorted() { subscriptions[id].map(markDirty) } }
+    }
     var journal: any Journal
     let segmentBytes: UInt64
     var random: SeededRandom
@@ -42,9 +46,14 @@ final class BrokerState {
     var topics: [TopicID: Topic] = [:]
     var subscriptions: [SubscriptionID: Subscription] = [:]
     var messages = MessageTable()
-    /// Deliver-at and expires-at of the few messages that have them.
-    var times: [MessageID: MessageTimes] = [:]
+    /// What only some messages have.
+    var extras: [MessageID: MessageExtras] = [:]
+    /// Messages that wait for their deliver-at, by the wall clock.
     var delayed = Heap<DelayedEntry>()
+    /// Messages that wait after a verdict, by the steady clock.
+    var backoffs = Heap<DelayedEntry>()
+    /// Wall clock minus monotonic clock at the first look at both.
+    private var wallShift: Int64?
     /// Verdicts that are still to come, over all subscriptions; each has log space reserved.
     var owedCount = 0
     var delayedCount = 0
@@ -56,7 +65,13 @@ final class BrokerState {
     var nextPop: UInt64 = 1
     var waitingPopCount = 0
     var dirty: [Subscription] = []
+    /// Subscriptions that could hand out nothing because the log is full.
+    var stalled: [Subscription] = []
     private(set) var isDraining = false
+    /// The next record may be the first of its segment, and nobody would notice: those of the last run may be torn.
+    private var definitionsAreDue = false
+    /// Bytes that all definitions take, roughly.
+    var definitionBytes = 0
 
     var totals = Totals()
     var segments = SegmentLedger()
@@ -72,7 +87,8 @@ final class BrokerState {
         var acknowledged: UInt64 = 0
     }
 
-    struct MessageTimes {
+    struct MessageExtras {
+        var orderingKey: String?
         var deliverAt: WallTime?
         var expiresAt: WallTime?
     }
@@ -84,30 +100,51 @@ final class BrokerState {
         segmentBytes = journal.segmentBytes
     }
 
-    /// Call once, after replay: leases of an earlier start can never be taken for new ones.
+    /// Call once, after replay: leases of an earlier start can never be taken for new ones, and counters begin again.
     func begin(epoch: UInt32) {
         nextLease = UInt64(epoch) << 40 | 1
+        definitionsAreDue = true
+        totals = Totals()
+        for topic in topics.values { topic.published = 0 }
         for id in subscriptions.keys.sorted() {
             guard let subscription = subscriptions[id] else { continue }
+            subscription.acknowledged = 0
             subscription.returnClaimed { messages[$0]?.priority ?? 0 }
             markDirty(subscription)
         }
     }
 
+    /// The wall clock as it would be without jumps since the start. Backoffs go by it: a jump forward does not send
+    /// all retries at once, a jump back does not hold them up.
+    func steady(_ now: Now) -> WallTime {
+        let shift = wallShift ?? now.wall.milliseconds - now.monotonic
+        wallShift = shift
+        return WallTime(milliseconds: now.monotonic + shift)
+    }
+
     // MARK: Facts
 
-    /// Logs the facts as one record and applies them.
+    /// Logs the facts as one record and applies them. The first record of a segment begins with all definitions.
     /// - Parameter isAwaited: Whether later effects wait until the record is durable.
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
         let (payload, offsets) = FactCodec.encode(facts)
-        if journal.startsSegment(payloadBytes: payload.count) {
-            for chunk in definitions() { _ = try journal.append(FactCodec.encode(chunk).payload) }
+        var head: [UInt8] = []
+        if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {
+            head = FactCodec.encode(definitions()).payload
         }
-        let position = try journal.append(payload)
+        let position = try journal.append(head + payload)
+        if !head.isEmpty { definitionsAreDue = false }
         if isAwaited { requiredEnd = journal.end }
         for (fact, offset) in zip(facts, offsets) {
-            apply(fact, at: RecordAddress(position: position, offset: offset))
+            apply(fact, at: RecordAddress(position: position, offset: head.count + offset))
+        }
+    }
+
+    /// - Throws: `DISK_FULL` when these bytes, and the verdicts that are still to come, need more than there is.
+    func demandSpace(bytes: Int, owing: Int = 0) throws(BrokerError) {
+        if bytes + (owedCount + owing) * Self.settleBytes > journal.publishBytesFree {
+            throw BrokerError(.diskFull, "no disk space for publishes and definitions; settles still work")
         }
     }
 

@@ -18,6 +18,8 @@ final class Session {
     var consumers: [ConsumerID: Consumer] = [:]
     var pops: [UInt64: WaitingPop] = [:]
     var leases: Set<LeaseID> = []
+    /// Leases, and pops that may become one at any moment.
+    var holdCount: Int { leases.count + pops.count }
 
     init(id: SessionID, name: String) {
         self.id = id

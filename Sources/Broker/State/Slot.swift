@@ -7,6 +7,8 @@ struct Slot {
         case leased(LeaseID)
         case delayed(until: WallTime)
         case dead
+        /// Ready, but another message of its ordering key is in flight or waits for its retry.
+        case blocked
     }
 
     var place: Place
@@ -42,6 +44,12 @@ struct Slot {
     mutating func noteDeath(reason: String?, error: String?, at time: WallTime?) {
         texts = Texts(lastError: error ?? lastError, deathReason: reason, deadAt: time)
     }
+
+    /// An attempt is counted, up to what the log can hold.
+    mutating func countAttempt() { attempts = attempts == .max ? .max : attempts + 1 }
+
+    /// A delivery ended without a verdict.
+    mutating func countDeath() { deaths = deaths == .max ? .max : deaths + 1 }
 
     /// A new life: attempts and deaths begin again, the last error stays to be read.
     mutating func noteRedrive() {

@@ -17,12 +17,19 @@ final class Subscription {
     private(set) var cursors: [UInt64]
     private var ahead: Set<MessageID> = []
     private(set) var slots: [MessageID: Slot] = [:]
-    private(set) var dead: Set<MessageID> = []
+    private(set) var dead: Set<MessageID> = [] {
+        didSet { deadInOrder = nil }
+    }
+    /// Made for the first page of a listing, kept for the others.
+    private var deadInOrder: [MessageID]?
     /// Ready messages that have a slot, by lane. An entry is a hint: the slot says what is true.
     private var returned = [Heap<MessageID>](repeating: Heap(), count: Topic.priorities)
 
     private(set) var freshCount = 0
     private var readySlotCount = 0
+    private(set) var blockedCount = 0
+    /// The ordering keys that a message holds.
+    var keys: [String: HeldKey] = [:]
     private(set) var leasedCount = 0
     private(set) var delayedCount = 0
     var delivered: UInt64 = 0
@@ -44,9 +51,10 @@ final class Subscription {
     }
 
     var settings: DeliverySettings { ownSettings ?? topic.settings.delivery }
+    /// What could be delivered at once.
     var readyCount: Int { freshCount + readySlotCount }
     /// Messages without a final verdict, dead letters left out.
-    var openCount: Int { readyCount + leasedCount + delayedCount }
+    var openCount: Int { readyCount + blockedCount + leasedCount + delayedCount }
 
     // MARK: Fresh messages
 
@@ -75,15 +83,25 @@ final class Subscription {
     func owes(_ id: MessageID, _ entry: MessageEntry) -> Bool { slots[id] != nil || isFresh(id, entry) }
 
     private func firstFresh(_ lane: Int) -> MessageID? {
-        let end = topic.lanes[lane].end
-        let before = cursors[lane]
-        defer { if cursors[lane] != before { topic.trim(lane: lane) } }
-        while cursors[lane] < end {
+        while cursors[lane] < topic.lanes[lane].end {
             let id = topic.lanes[lane][cursors[lane]]
-            if slots[id] == nil && ahead.remove(id) == nil { return id }
-            cursors[lane] += 1
+            if slots[id] == nil && !ahead.contains(id) { return id }
+            pass(lane)
         }
         return nil
+    }
+
+    /// Moves the cursor over one message that is fresh no more.
+    private func pass(_ lane: Int) {
+        ahead.remove(topic.lanes[lane][cursors[lane]])
+        cursors[lane] += 1
+        if cursors[lane] % Topic.trimStep == 0 { topic.trim(lane: lane) }
+    }
+
+    /// A message that the cursor has not passed is over.
+    private func leave(_ id: MessageID, _ lane: Int) {
+        ahead.insert(id)
+        if topic.lanes[lane][cursors[lane]] == id { pass(lane) }
     }
 
     private func firstReturned(_ lane: Int) -> MessageID? {
@@ -115,7 +133,7 @@ final class Subscription {
             freshCount -= 1
             slots[id] = Slot(place: .ready)
             readySlotCount += 1
-            if topic.lanes[lane][cursors[lane]] == id { cursors[lane] += 1 }
+            if topic.lanes[lane][cursors[lane]] == id { pass(lane) }
         } else if returned[lane].first == id {
             returned[lane].removeFirst()
         }
@@ -142,6 +160,7 @@ final class Subscription {
         case .ready: readySlotCount += step
         case .leased: leasedCount += step
         case .delayed: delayedCount += step
+        case .blocked: blockedCount += step
         case .dead: if step > 0 { dead.insert(id) } else { dead.remove(id) }
         }
     }
@@ -150,12 +169,12 @@ final class Subscription {
     func remove(_ id: MessageID, _ entry: MessageEntry) -> Bool {
         if let slot = slots.removeValue(forKey: id) {
             count(slot.place, id, by: -1)
-            if isUnpassed(id, entry) { ahead.insert(id) }
+            if isUnpassed(id, entry) { leave(id, Int(entry.priority)) }
             return true
         }
         guard isFresh(id, entry) else { return false }
         freshCount -= 1
-        ahead.insert(id)
+        leave(id, Int(entry.priority))
         return true
     }
 
@@ -173,7 +192,15 @@ final class Subscription {
 
     /// Dead letters by id, from `first` on.
     func deadLetters(from first: MessageID = MessageID(rawValue: 0), limit: Int = .max) -> [MessageID] {
-        Array(dead.filter { $0 >= first }.sorted().prefix(limit))
+        let ids = deadInOrder ?? dead.sorted()
+        deadInOrder = ids
+        var index = 0
+        var end = ids.count
+        while index < end {
+            let middle = (index + end) / 2
+            if ids[middle] < first { index = middle + 1 } else { end = middle }
+        }
+        return Array(ids[index...].prefix(limit))
     }
 
     /// Every message that it owes a verdict, in id order.

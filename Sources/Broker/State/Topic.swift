@@ -3,6 +3,9 @@ import BrokerProtocol
 /// A topic with its fresh messages: those that at least one subscription has not touched yet.
 final class Topic {
     static let priorities = 10
+    /// A lane is trimmed when a cursor has gone this far: often enough for RAM, and seldom enough that looking at all
+    /// cursors costs little.
+    static let trimStep: UInt64 = 64
 
     let id: TopicID
     let name: TopicName
@@ -27,8 +30,14 @@ final class Topic {
 
     /// Drops the front of a lane that every subscription has passed.
     func trim(lane: Int) {
-        let passed = subscriptions.map { $0.cursors[lane] }.min() ?? lanes[lane].end
-        if passed >= lanes[lane].start + 1024 || passed == lanes[lane].end { lanes[lane].drop(before: passed) }
+        var passed = lanes[lane].end
+        for subscription in subscriptions { passed = min(passed, subscription.cursors[lane]) }
+        lanes[lane].drop(before: passed)
+    }
+
+    /// A subscription is gone: perhaps it was the last to hold something.
+    func trim() {
+        for lane in 0..<Self.priorities { trim(lane: lane) }
     }
 
     // MARK: Dedup
@@ -40,18 +49,21 @@ final class Topic {
         return entry.message
     }
 
-    func remember(_ entry: DedupEntry) {
+    func remember(_ entry: DedupEntry, countMax: Int) {
         dedup[entry.dedupID] = entry
         dedupOrder.append(entry)
+        while dedup.count > countMax { forgetFirst() }
     }
 
     /// Forgets dedup ids whose window is over. An entry behind a longer-lived one goes later; nobody sees it.
     func forgetDuplicates(now: WallTime) {
-        while !dedupOrder.isEmpty, dedupOrder[dedupOrder.start].until <= now {
-            let first = dedupOrder[dedupOrder.start]
-            dedupOrder.drop(before: dedupOrder.start + 1)
-            if dedup[first.dedupID] == first { dedup[first.dedupID] = nil }
-        }
+        while !dedupOrder.isEmpty, dedupOrder[dedupOrder.start].until <= now { forgetFirst() }
+    }
+
+    private func forgetFirst() {
+        let first = dedupOrder[dedupOrder.start]
+        dedupOrder.drop(before: dedupOrder.start + 1)
+        if dedup[first.dedupID] == first { dedup[first.dedupID] = nil }
     }
 
     /// The entry when it still counts.

@@ -1,7 +1,7 @@
 public import BrokerProtocol
 
-/// The way of a mail out of the house. The calls block; they come from one thread, with the outbox's write lock held, so
-/// no two processes deliver the same mail at the same time.
+/// The way of a mail out of the house. The calls block; they come from one thread, with the outbox's write lock held,
+/// so no two processes deliver the same mail at the same time.
 public protocol MailTransport: Sendable {
     /// A name for one mail, never given twice. The outbox records it before the first try, so that every later try,
     /// by whatever process, can look for what an earlier one left.

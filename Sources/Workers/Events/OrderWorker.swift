@@ -19,7 +19,7 @@ package struct OrderWorker<Input: OrderEvent>: Worker {
 extension Publication {
     /// An answer of the order flow. An order's events keep their order, and its second event of the same kind is no
     /// other one than the first.
-    init<E: OrderEvent>(ofOrder event: E) throws {
+    package init<E: OrderEvent>(ofOrder event: E) throws {
         try self.init(event, key: event.orderID, dedupID: "\(E.topic):\(event.orderID)")
     }
 }

@@ -3,7 +3,8 @@ package import BrokerProtocol
 /// Stock and reservations in SQLite. Every event is one transaction, keyed by its order and kind: a second delivery
 /// changes nothing and gives the first one's outcome again.
 ///
-/// A unit of a SKU is available, held by a reservation, or sold; only ``seed(_:)`` and ``restock(_:by:)`` change the sum.
+/// A unit of a SKU is available, held by a reservation, or sold; only ``seed(_:)`` and ``restock(_:by:)`` change the
+/// sum.
 package struct InventoryStore {
     private let database: Database
     private let reservationMilliseconds: Int64

@@ -1,3 +1,5 @@
+private import LinuxIO
+
 /// A ``Database`` and the one thread that uses it; keeps SQLite's waits off the threads that Swift's tasks share.
 package final class DatabaseThread: Sendable {
     /// Unchecked, because the compiler cannot see it: only pieces of work on `thread` touch the database.
@@ -29,13 +31,17 @@ package final class DatabaseThread: Sendable {
 }
 
 extension Outcome {
-    /// How long a message waits when a database stayed locked: that says nothing about the message.
+    /// How long a message waits when a database stayed locked, or a disk is full: that says nothing about the message,
+    /// so it costs no attempt.
     private static let busyPause = Duration.seconds(1)
+    private static let diskFullPause = Duration.seconds(10)
 
     /// The verdict of the roles for an error that no rule of their own covers.
     static func forStoreError(_ error: any Error) -> Outcome {
         if error is CancellationError { return .release }
         if let error = error as? SQLiteError, error.isBusy { return .snooze(busyPause) }
+        let isDiskFull = (error as? SQLiteError)?.isDiskFull ?? (error as? SystemError)?.isDiskFull ?? false
+        if isDiskFull { return .snooze(diskFullPause) }
         return .retry()
     }
 }

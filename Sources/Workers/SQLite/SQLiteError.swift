@@ -21,10 +21,6 @@ package struct SQLiteError: Error, Equatable, CustomStringConvertible {
     package var isBusy: Bool { primaryCode == 5 || primaryCode == 6 }
     /// SQLITE_FULL.
     package var isDiskFull: Bool { primaryCode == 13 }
-    /// A rule of the schema was broken. SQLITE_CONSTRAINT.
-    package var isConstraint: Bool { primaryCode == 19 }
-    /// SQLITE_CORRUPT, SQLITE_NOTADB.
-    package var isDamage: Bool { primaryCode == 11 || primaryCode == 26 }
 }
 
 /// A value on its way into or out of a statement.

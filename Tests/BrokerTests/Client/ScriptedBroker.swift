@@ -36,9 +36,20 @@ final class ScriptedBroker: Sendable {
         while true {
             if let frame = try input.with({ input in Result { try input.decoder.next() } }).get() { return frame }
             var bytes: [UInt8] = []
-            guard let count = try descriptor.read(into: &bytes, capacity: 1 << 16), count > 0 else { return nil }
+            guard let count = try descriptor.read(into: &bytes, capacity: 1 << 14) else {
+                try wait(for: .read)
+                continue
+            }
+            if count == 0 { return nil }
             input.with { $0.decoder.append(bytes) }
         }
+    }
+
+    /// Blocks until a descriptor that does not block by itself is ready.
+    private func wait(for interest: Poller.Interest) throws {
+        var poller = try Poller()
+        try poller.add(descriptor.number, token: 0, interest: interest)
+        while try poller.wait(milliseconds: -1).isEmpty {}
     }
 
     func expect(_ what: String = "a request") throws -> (correlation: UInt32, request: Request) {
@@ -47,7 +58,17 @@ final class ScriptedBroker: Sendable {
     }
 
     func send(_ frames: Frame...) throws { try send(frames.flatMap(\.bytes)) }
-    func send(_ bytes: [UInt8]) throws { try descriptor.writeAll(bytes) }
+    func send(_ bytes: [UInt8]) throws {
+        var count = 0
+        while count < bytes.count {
+            if let written = try descriptor.write(bytes, from: count) {
+                count += written
+            } else {
+                try wait(for: .write)
+            }
+        }
+    }
+
     func end() { Socket.shutDown(descriptor) }
 
     static func hello(heartbeatMilliseconds: UInt32 = 0, limits: ProtocolLimits = ProtocolLimits()) -> Response {

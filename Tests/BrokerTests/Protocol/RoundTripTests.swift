@@ -16,7 +16,7 @@ import Testing
             var received: [Frame] = []
             var position = 0
             while position < writer.bytes.count {
-                let most = frames.number(0...20) == 0 ? 100_000 : 50
+                let most = frames.number(0...20) == 0 ? 10_000 : 50
                 let end = min(position + frames.number(1...most), writer.bytes.count)
                 decoder.append(writer.bytes[position..<end])
                 position = end

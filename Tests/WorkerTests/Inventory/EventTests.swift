@@ -55,12 +55,14 @@ import Workers
         }
     }
 
-    @Test("A busy database does not cost the event an attempt, other errors do")
+    @Test("A busy database and a full disk do not cost the event an attempt, other errors do")
     func verdicts() {
         let worker = OrderWorker { (_: OrderCreated, _) in .done() }
         let attempt = Sample.attempt(OrderCreated.topic)
         let busy = SQLiteError(code: 5, message: "database is locked", subject: "BEGIN")
         #expect(worker.verdict(for: busy, attempt) == .snooze(.seconds(1)))
+        let full = SQLiteError(code: 13, message: "database or disk is full", subject: "COMMIT")
+        #expect(worker.verdict(for: full, attempt) == .snooze(.seconds(10)))
         #expect(worker.verdict(for: InventoryError.reservationUnknown(order: "A"), attempt) == .retry())
         #expect(worker.verdict(for: CancellationError(), attempt) == .release)
     }

@@ -1,0 +1,126 @@
+import BrokerProtocol
+import Testing
+
+@testable import Broker
+
+@Suite("Facts as bytes") struct FactCodecTests {
+    static let facts: [Fact] = {
+        let topic = TopicID(rawValue: 3)
+        let subscription = SubscriptionID(rawValue: 4)
+        let time = WallTime(milliseconds: -5)
+        let full = PublishedMessage(
+            id: id(9), topic: topic, publishedAt: time, priority: 9, orderingKey: "k", deliverAt: time, expiresAt: time,
+            dedupID: "d",
+            headers: [Header("k", "v"), Header("", "ü")], body: [0, 255])
+        let bare = PublishedMessage(
+            id: id(.max - 1), topic: topic, publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
+            expiresAt: nil, dedupID: nil,
+            headers: [], body: [])
+        let slots = [
+            SlotRecord(
+                subscription: subscription, attempts: 1, deaths: 2, redrives: 3, lastError: "e", readyAt: time,
+                deathReason: "r", deadAt: time),
+            SlotRecord(
+                subscription: subscription, attempts: 0, deaths: 0, redrives: 0, lastError: nil, readyAt: nil,
+                deathReason: nil, deadAt: nil),
+        ]
+        var settings = TopicSettings()
+        settings.messagesMax = .max
+        settings.delivery.attemptsMax = 7
+        return [
+            .topicDefined(topic, TopicName("t")!, settings), .topicDeleted(topic),
+            .subscriptionDefined(subscription, topic, name: "s", start: .beginning, .implicit),
+            .subscriptionDefined(subscription, topic, name: "s", start: .now, .asked),
+            .subscriptionDefined(subscription, topic, name: "s", start: .time(time), .asked),
+            .subscriptionDefined(subscription, topic, name: "s", start: .message(id(7)), .asked),
+            .subscriptionSet(subscription, nil), .subscriptionSet(subscription, settings.delivery),
+            .subscriptionDeleted(subscription), .published(full), .published(bare),
+            .acknowledged(subscription, []), .acknowledged(subscription, [1, 2, 3, 9, 8, 7, 7].map { id($0) }),
+            .attempted(subscription, [id(1)]),
+            .returned(subscription, id(1), readyAt: time, countsAttempt: true, isDeath: false, error: "e"),
+            .returned(subscription, id(1), readyAt: time, countsAttempt: false, isDeath: true, error: nil),
+            .died(subscription, id(1), reason: "r", error: nil, isDeath: true, at: time),
+            .died(subscription, id(1), reason: "", error: "e", isDeath: false, at: time),
+            .redriven(subscription, [id(1)]), .purged(subscription, [id(1)]), .restated(full, slots),
+            .restated(bare, []),
+            .deduplicated(topic, [DedupEntry(dedupID: "d", message: id(1), until: time)]),
+            .counted(nextMessage: id(1), nextTopic: topic, nextSubscription: subscription),
+        ]
+    }()
+
+    @Test("Every fact comes back as it was")
+    func roundTrip() throws {
+        let (payload, offsets) = FactCodec.encode(Self.facts)
+        let decoded = try FactCodec.decode(payload)
+        #expect(decoded.map(\.fact) == Self.facts)
+        #expect(decoded.map(\.offset) == offsets)
+    }
+
+    @Test("A message is found at its offset, and nothing else is taken for one")
+    func messageAt() throws {
+        let (payload, offsets) = FactCodec.encode(Self.facts)
+        for (fact, offset) in zip(Self.facts, offsets) {
+            switch fact {
+            case .published(let message), .restated(let message, _):
+                #expect(try FactCodec.message(in: payload, at: offset) == message)
+            default: #expect(throws: FactCodec.Malformed.self) { try FactCodec.message(in: payload, at: offset) }
+            }
+        }
+        for offset in [-1, payload.count, .max] {
+            #expect(throws: FactCodec.Malformed.self) { try FactCodec.message(in: payload, at: offset) }
+        }
+    }
+
+    @Test("A fact that is cut anywhere is refused")
+    func truncated() {
+        for fact in Self.facts {
+            let payload = FactCodec.encode([fact]).payload
+            for count in 1..<payload.count {
+                #expect(throws: FactCodec.Malformed.self) { try FactCodec.decode(Array(payload[..<count])) }
+            }
+        }
+    }
+
+    @Test("The highest number of each kind is no id")
+    func highestNumber() {
+        let time = WallTime(milliseconds: 0)
+        let topic = TopicID(rawValue: .max)
+        let subscription = SubscriptionID(rawValue: .max)
+        let message = PublishedMessage(
+            id: id(.max), topic: TopicID(rawValue: 1), publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil, expiresAt: nil,
+            dedupID: nil, headers: [], body: [])
+        for fact in [
+            Fact.topicDeleted(topic), .subscriptionDeleted(subscription), .published(message), .restated(message, []),
+            .counted(
+                nextMessage: id(.max), nextTopic: TopicID(rawValue: 1), nextSubscription: SubscriptionID(rawValue: 1)),
+        ] {
+            #expect(throws: FactCodec.Malformed.self) { try FactCodec.decode(FactCodec.encode([fact]).payload) }
+        }
+    }
+
+    @Test("Flipped bytes are refused or read, and never trap, also when they are applied")
+    func flipped() {
+        var random = SeededRandom(seed: 11)
+        let payload = FactCodec.encode(Self.facts).payload
+        for _ in 0..<3_000 {
+            var bytes = payload
+            for _ in 0..<Int.random(in: 1...3, using: &random) {
+                bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            guard let facts = try? FactCodec.decode(bytes) else { continue }
+            let state = BrokerState(limits: StateLimits(), journal: MemoryJournal(), seed: 1)
+            for (fact, offset) in facts where !Self.isHuge(fact) {
+                state.apply(fact, at: RecordAddress(position: 0, offset: offset))
+            }
+        }
+    }
+
+    /// A range of millions of ids is legal and only slow.
+    private static func isHuge(_ fact: Fact) -> Bool {
+        switch fact {
+        case .acknowledged(_, let ids), .attempted(_, let ids), .redriven(_, let ids), .purged(_, let ids):
+            ids.count > 1_000
+        default: false
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import BrokerProtocol
+
+@testable import Broker
+
+extension BrokerState {
+    /// Counts everything again from what is there, and compares it with the counters that are kept on the way.
+    /// - Returns: What does not agree; empty when all is well.
+    func disagreements() -> [String] {
+        var found: [String] = []
+        func agree<Value: Equatable>(_ what: String, _ kept: Value, _ counted: Value) {
+            if kept != counted { found.append("\(what): kept \(kept), counted \(counted)") }
+        }
+        var owedBy: [MessageID: Int] = [:]
+        var delayedSum = 0
+        for subscription in subscriptions.values {
+            let name = "\(subscription.name)"
+            let owed = subscription.owed()
+            for id in owed {
+                owedBy[id, default: 0] += 1
+                if let entry = messages[id] {
+                    agree("\(name) owes \(id)", subscription.owes(id, entry), true)
+                    agree("\(name) topic of \(id)", entry.topic, subscription.topic.id)
+                } else {
+                    found.append("\(name) owes \(id), which is no message")
+                }
+            }
+            let places = subscription.slots.values.map(\.place)
+            let leased = places.filter { if case .leased = $0 { true } else { false } }.count
+            let delayed = places.filter { if case .delayed = $0 { true } else { false } }.count
+            delayedSum += delayed
+            agree("\(name) fresh", subscription.freshCount, owed.count - subscription.slots.count)
+            agree(
+                "\(name) ready slots", subscription.readyCount - subscription.freshCount, places.count { $0 == .ready })
+            agree("\(name) blocked", subscription.blockedCount, places.count { $0 == .blocked })
+            for (id, slot) in subscription.slots where slot.place == .blocked {
+                let key = extras[id]?.orderingKey ?? ""
+                agree("\(name) key of \(id) is held", subscription.isHeld(key, against: id), true)
+            }
+            agree("\(name) leased", subscription.leasedCount, leased)
+            agree("\(name) delayed", subscription.delayedCount, delayed)
+            agree("\(name) dead", subscription.dead, Set(subscription.slots.filter { $0.value.place == .dead }.keys))
+            agree("\(name) its topic knows it", topics[subscription.topic.id] === subscription.topic, true)
+        }
+        agree("messages", messages.count, owedBy.count)
+        agree("owed", owedCount, owedBy.values.reduce(0, +))
+        agree("delayed", delayedCount, delayedSum)
+        for (id, count) in owedBy { agree("owed of \(id)", Int(messages[id]?.owed ?? 0), count) }
+        for topic in topics.values {
+            agree(
+                "messages of \(topic.name)", topic.messageCount, owedBy.keys.count { messages[$0]?.topic == topic.id })
+        }
+        for id in extras.keys where messages[id] == nil { found.append("extras of \(id), which is no message") }
+        return found + disagreementsOfLeases() + disagreementsOfSegments(owedBy.keys.compactMap { messages[$0] })
+    }
+
+    private func disagreementsOfLeases() -> [String] {
+        var found: [String] = []
+        var unsettled: [ObjectIdentifier: UInt32] = [:]
+        var held: [SessionID: Set<LeaseID>] = [:]
+        for (id, lease) in leases {
+            held[lease.session, default: []].insert(id)
+            if let consumer = lease.consumer { unsettled[ObjectIdentifier(consumer), default: 0] += 1 }
+            if lease.subscription.slots[lease.message]?.place != .leased(id) {
+                found.append("lease \(id) of \(lease.message), which is not leased by it")
+            }
+        }
+        if leases.count != subscriptions.values.reduce(0, { $0 + $1.leasedCount }) {
+            found.append("\(leases.count) leases, but not as many leased messages")
+        }
+        var popCount = 0
+        for session in sessions.values {
+            popCount += session.pops.count
+            if session.leases != held[session.id] ?? [] { found.append("leases of session \(session.id)") }
+            for consumer in session.consumers.values {
+                if consumer.unsettled != unsettled[ObjectIdentifier(consumer)] ?? 0 {
+                    found.append("unsettled of consumer \(consumer.id): \(consumer.unsettled)")
+                }
+                if !consumer.subscription.consumers.contains(where: { $0 === consumer }) {
+                    found.append("consumer \(consumer.id) has no turn")
+                }
+            }
+        }
+        if popCount != waitingPopCount { found.append("waiting pops: kept \(waitingPopCount), counted \(popCount)") }
+        return found
+    }
+
+    private func disagreementsOfSegments(_ entries: [MessageEntry]) -> [String] {
+        var found: [String] = []
+        var live: [UInt64: Int] = [:]
+        for entry in entries { live[entry.position / segmentBytes, default: 0] += Int(entry.bytes) }
+        if segments.totalBytes != live.values.reduce(0, +) {
+            found.append("total of live bytes: \(segments.totalBytes)")
+        }
+        for segment in 0...(journal.end / segmentBytes) where segments.liveBytes(in: segment) != live[segment] ?? 0 {
+            found.append("live bytes of segment \(segment): \(segments.liveBytes(in: segment))")
+        }
+        return found
+    }
+}
