@@ -56,7 +56,7 @@ let package = Package(
             name: "BrokerTests",
             dependencies: [
                 "TestSupport", "LinuxIO", "BrokerProtocol", "SegmentLog", "Broker", "BrokerClient", "DaemonKit",
-                "brokerctl",
+                "brokerctl", "brokerd",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -74,12 +74,14 @@ package enum Socket {
         _ = unsafe setsockopt(number, level, option, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    /// Opens a non-blocking listener. A Unix path that nobody listens on any more is replaced.
+    /// Opens a non-blocking listener. A Unix socket that nobody listens on any more is replaced; any other file stays,
+    /// and is refused with EEXIST.
     package static func listen(on endpoint: Endpoint, backlog: Int32 = 4096) throws(SystemError) -> Descriptor {
         let (family, address) = try address(of: endpoint, passive: true)
         let descriptor = try open(family: family)
         let number = descriptor.number
         if case .unix(let path) = endpoint, Directory.exists(path) {
+            guard Directory.isSocket(path) else { throw SystemError(call: "bind", subject: path, code: EEXIST) }
             if (try? connect(to: endpoint)) != nil {
                 throw SystemError(call: "bind", subject: endpoint.description, code: EADDRINUSE)
             }

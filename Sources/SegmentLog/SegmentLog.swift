@@ -20,7 +20,7 @@ package final class SegmentLog {
     private let salt: UInt32
     private let pool: SparePool
     private let writer: LogWriter
-    private let lock: any LogFile
+    private var lock: (any LogFile)?
     private var threads: [SystemThread]
     private var reader: RecordReader
     private var cache: TailCache
@@ -130,7 +130,7 @@ package final class SegmentLog {
         let offset = Int(position - buffer.start)
         guard offset % 8 == 0,
             let header = RecordHeader(in: buffer.bytes, at: offset, position: position, geometry: geometry),
-            header.kind == .payload
+            header.kind == .payload, offset + header.recordBytes <= buffer.bytes.count
         else { throw .noRecord(position: position) }
         let payload = offset + RecordHeader.byteCount
         return Array(buffer.bytes[payload..<payload + header.payloadBytes])
@@ -196,6 +196,7 @@ package final class SegmentLog {
         pool.stop()
         for thread in threads { thread.join() }
         threads = []
+        lock = nil
     }
 
     private func add(_ kind: RecordHeader.Kind, _ payload: [UInt8]) -> UInt64 {

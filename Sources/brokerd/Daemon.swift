@@ -74,17 +74,24 @@ final class Daemon {
             do throws(SystemError) {
                 listeners.append(try Listener(on: endpoint))
             } catch {
-                if error.isAddressInUse {
-                    throw Failure(
-                        code: .unavailable,
-                        text: "\(endpoint) is in use: is another brokerd running? Choose another --listen")
-                }
-                throw Failure(
-                    code: error.isPermissionDenied ? .noPermission : .osError,
-                    text: "cannot listen on \(endpoint): \(error)")
+                for listener in listeners { listener.close() }
+                throw Self.failure(of: error, on: endpoint)
             }
         }
         return listeners
+    }
+
+    private static func failure(of error: SystemError, on endpoint: Endpoint) -> Failure {
+        if error.isAddressInUse {
+            return Failure(
+                code: .unavailable, text: "\(endpoint) is in use: is another brokerd running? Choose another --listen")
+        }
+        if error.isExisting, case .unix(let path) = endpoint {
+            return Failure(
+                code: .cantCreate, text: "\(path) exists and is no socket; move it away, or choose another --listen")
+        }
+        return Failure(
+            code: error.isPermissionDenied ? .noPermission : .osError, text: "cannot listen on \(endpoint): \(error)")
     }
 
     private func start(_ listeners: [Listener]) throws(Failure) -> Broker {
@@ -123,6 +130,9 @@ final class Daemon {
         case LogError.full: return Failure(code: .cantCreate, text: "\(error)")
         case LogError.system(let error) where error.isDiskFull:
             return Failure(code: .cantCreate, text: "no space for the log in \(directory): \(error)")
+        case LogError.system(let error) where error.isPathImpossible:
+            return Failure(
+                code: .cantCreate, text: "cannot make or open the data directory \(directory): \(error)")
         case is LogError: return Failure(code: .ioError, text: "\(error)")
         case let error as BrokerError: return Failure(code: .configuration, text: error.message)
         case let error as ByteReader.Malformed:
@@ -148,12 +158,12 @@ final class Daemon {
                 case .interrupt, .terminate: stop(broker)
                 }
             }
-            if !isStopping { notifier.status(statusText(broker.pulse.status)) }
+            notifier.status(isStopping ? drainText(broker.pulse.status) : statusText(broker.pulse.status))
         }
     }
 
     private func stop(_ broker: Broker) {
-        notifier.stopping(status: "draining, \(broker.pulse.status.leased) leases to settle")
+        notifier.stopping(status: drainText(broker.pulse.status))
         logger.notice("draining", event: .draining)
         // A second signal does not wait for verdicts.
         broker.drain(milliseconds: isStopping ? 0 : configuration.drainMilliseconds)
@@ -173,6 +183,8 @@ final class Daemon {
         }
         notifier.ready(status: statusText(broker.pulse.status))
     }
+
+    private func drainText(_ status: BrokerStatus) -> String { "draining, \(status.leased) leases to settle" }
 
     private func statusText(_ status: BrokerStatus) -> String {
         "\(status.ready) ready, \(status.delayed) delayed, \(status.leased) leased, \(status.dead) dead in "

@@ -57,4 +57,6 @@ do {
     fail(.configuration, "\(error)")
 } catch let failure as Daemon.Failure {
     fail(failure.code, failure.text)
+} catch {
+    fail(.osError, "\(error)")
 }

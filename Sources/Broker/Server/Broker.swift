@@ -97,6 +97,7 @@ public final class Broker: Sendable {
                 logger: logger, nextSession: { [self] in newSessionID() })
             recovered(report)
         } catch {
+            for listener in listeners { listener.close() }
             phase.update { $0 = .refused(error) }
             return
         }

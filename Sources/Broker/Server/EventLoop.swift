@@ -129,7 +129,7 @@ final class EventLoop {
     private func removeListeners() {
         for listener in listeners {
             poller.remove(listener.descriptor.number)
-            listener.removePath()
+            listener.close()
         }
         listeners = []
     }
@@ -163,13 +163,15 @@ final class EventLoop {
 
     private func configure(_ new: BrokerConfiguration) -> Result<Void, BrokerError> {
         do throws(BrokerError) {
+            // The new limits decide whether the new topics fit.
+            engine.state.limits = new.stateLimits
             try engine.state.configure(
                 topics: new.topics.map { ($0.name, $0.settings) },
                 subscriptions: new.subscriptions.map { ($0.name, $0.settings) })
-            engine.state.limits = new.stateLimits
             configuration = new
             return .success(())
         } catch {
+            engine.state.limits = configuration.stateLimits
             return .failure(error)
         }
     }

@@ -1,0 +1,148 @@
+import Glibc
+import LinuxIO
+
+/// A program that a test started, with what it writes on standard error. It is killed when the test forgets it.
+final class ChildProcess: Sendable {
+    enum Ending: Hashable, Sendable {
+        case exited(Int32)
+        case killed(by: Int32)
+    }
+
+    private struct State {
+        var ending: Ending?
+        var lines: [String] = []
+        var isSilent = false
+    }
+
+    let identifier: Int32
+    private let state = Monitor(State())
+
+    /// - Parameters:
+    ///   - command: The program, found on PATH, and its arguments.
+    ///   - environment: All of it, but for PATH.
+    ///   - inherited: Become the descriptors 3, 4, … of the child.
+    ///   - whenEnded: Called once, on another thread.
+    init(
+        _ command: [String], environment: [String: String] = [:], inherited: [Int32] = [],
+        whenEnded: @escaping @Sendable () -> Void = {}
+    ) throws {
+        let (ours, its) = try Socket.pair()
+        let reading = Descriptor(owning: ours)
+        let writing = Descriptor(owning: its)
+        identifier = try Self.spawn(command, environment, inherited, standardError: writing.number)
+        watch(reading, whenEnded)
+    }
+
+    private static func spawn(
+        _ command: [String], _ environment: [String: String], _ inherited: [Int32], standardError: Int32
+    ) throws -> Int32 {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, standardError, 2)
+        // First out of the way of the numbers that they are to have.
+        let high = inherited.map { fcntl($0, F_DUPFD_CLOEXEC, 100) }
+        for (index, number) in high.enumerated() {
+            unsafe posix_spawn_file_actions_adddup2(&actions, number, 3 + Int32(index))
+        }
+        defer { for number in high { close(number) } }
+        var variables = environment
+        variables["PATH"] = Process.environment("PATH") ?? "/usr/bin:/bin"
+        // A crash report of a trap would hold the pipe open for long.
+        variables["SWIFT_BACKTRACE"] = "enable=no"
+        let arguments = unsafe command.map { unsafe strdup($0) } + [nil]
+        let settings = unsafe variables.map { unsafe strdup("\($0)=\($1)") } + [nil]
+        defer { unsafe (arguments + settings).forEach { unsafe free($0) } }
+        var identifier: pid_t = 0
+        let code = unsafe posix_spawnp(&identifier, command[0], &actions, nil, arguments, settings)
+        guard code == 0 else { throw SystemError(call: "spawn", subject: command[0], code: code) }
+        return identifier
+    }
+
+    private func watch(_ output: consuming Descriptor, _ whenEnded: @escaping @Sendable () -> Void) {
+        let state = state
+        let identifier = identifier
+        let number = output.release()
+        _ = SystemThread(name: "child-output") {
+            SystemThread.detachCurrent()
+            let output = Descriptor(owning: number)
+            var bytes: [UInt8] = []
+            while let count = try? output.read(into: &bytes, capacity: 4096), count > 0 {
+                while let end = bytes.firstIndex(of: 10) {
+                    let line = String(decoding: bytes[..<end], as: UTF8.self)
+                    bytes.removeSubrange(...end)
+                    state.update { $0.lines.append(line) }
+                }
+            }
+            state.update { state in
+                if !bytes.isEmpty { state.lines.append(String(decoding: bytes, as: UTF8.self)) }
+                state.isSilent = true
+            }
+        }
+        _ = SystemThread(name: "child-end") {
+            SystemThread.detachCurrent()
+            var information = unsafe siginfo_t()
+            while unsafe waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
+            // Reaped only under the lock, so that ``send(_:)`` never hits another process of the same number.
+            state.update { state in
+                var status: Int32 = 0
+                unsafe waitpid(identifier, &status, 0)
+                let signal = status & 0x7F
+                state.ending = signal == 0 ? .exited(status >> 8 & 0xFF) : .killed(by: signal)
+            }
+            whenEnded()
+        }
+    }
+
+    deinit { send(SIGKILL) }
+
+    func send(_ signal: Int32) {
+        state.with { state in
+            if state.ending == nil { kill(identifier, signal) }
+        }
+    }
+
+    /// Nil while it runs.
+    var ending: Ending? { state.with { $0.ending } }
+
+    /// What it wrote until now.
+    var lines: [String] { state.with { $0.lines } }
+
+    /// Blocks until it has ended, and all that it wrote was read.
+    func waitUntilEnded() throws -> Ending {
+        let ending = state.wait(milliseconds: Late.milliseconds) { $0.isSilent ? $0.ending : nil }
+        guard let ending else { throw Late("the end of process \(identifier); it wrote:\n\(text)") }
+        return ending
+    }
+
+    func end() async throws -> Ending { try await blocking { try self.waitUntilEnded() } }
+
+    /// Waits for a line that holds the text.
+    @discardableResult
+    func line(with part: String) async throws -> String {
+        try await blocking { [state] in
+            let line = state.wait(milliseconds: Late.milliseconds) { state -> String?? in
+                if let line = state.lines.first(where: { $0.contains(part) }) { return .some(line) }
+                return state.isSilent ? .some(nil) : nil
+            }
+            guard let line, let line else { throw Late("a line with \(part); it wrote:\n\(self.text)") }
+            return line
+        }
+    }
+
+    var text: String { lines.joined(separator: "\n") }
+
+    /// Memory of the process that is not swapped out, in KiB.
+    func residentKilobytes() throws -> Int {
+        let text = try Self.readAll("/proc/\(identifier)/status")
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        return line?.split(separator: " ").compactMap { Int($0) }.first ?? 0
+    }
+
+    private static func readAll(_ path: String) throws -> String {
+        let file = try File(path: path, .read)
+        return String(decoding: try file.read(at: 0, count: 64 << 10), as: UTF8.self)
+    }
+}
