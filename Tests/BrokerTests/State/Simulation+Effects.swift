@@ -103,7 +103,17 @@ extension Simulation {
                             && model.unsettled(consumer.token) < consumer.credit
                             && model.holds(consumer.session) < Self.limits.leasesPerConnectionMax
                     }
-                if !hasTaker { continue }
+                if !hasTaker {
+                    // There may have been one in the middle of the dispatch.
+                    for message in model.ready((topic, second))
+                    where message.expiresAt.map({ $0 <= model.wall }) ?? false {
+                        guard state.subscription(named: name)?.slots[message.id]?.deathReason == "expired" else {
+                            continue
+                        }
+                        model.die(name.topic.text, name.name, message.id, "expired")
+                    }
+                    continue
+                }
                 try demand("left for a waiting taker of \(name)", [], model.deliverable((topic, second)).map(\.id))
                 for message in model.ready((topic, second)) {
                     model.die(name.topic.text, name.name, message.id, "expired")

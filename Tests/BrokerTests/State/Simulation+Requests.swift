@@ -66,17 +66,16 @@ extension Simulation {
         if isDoubled || settlements.contains(where: { !model.isAlive($0.lease, session) }) { refusal = .leaseLost }
         var plan = Model.Plan()
         var wanted: [PublishReceipt] = []
+        let dedup = model.topics.map(\.dedup)
         for (index, message) in messages.enumerated() where refusal == nil {
             let isDuplicate = receipts.indices.contains(index) ? receipts[index].isDuplicate : nil
-            let before = model
             switch decided(message, &plan, isDuplicate) {
             case .success(let receipt): wanted.append(receipt)
-            case .failure(let error):
-                refusal = error.code
-                for topic in before.topics.indices { model.topics[topic].dedup = before.topics[topic].dedup }
+            case .failure(let error): refusal = error.code
             }
         }
         if case .refused(let error)? = response {
+            for (topic, dedup) in dedup.enumerated() { model.topics[topic].dedup = dedup }
             // A refused commit does not tell how it took a dedup id whose window is over by one clock.
             let hadEither = messages.contains { $0.dedupID != nil } && model.wallMax > model.wall
             if !hadEither { try demand("refusal of a commit", error.code, refusal) }
@@ -133,7 +132,7 @@ extension Simulation {
 
     func subscribe() throws {
         let (session, number, name) = (session(), UInt32(pick(1...4)), subscriptionName())
-        let credit = UInt32(pick(0...4))
+        let credit = UInt32(pick(1...5))
         let lease = chance(30) ? pick(50...9_000) : nil
         let start = start()
         var wanted: BrokerError.Code?
@@ -166,7 +165,7 @@ extension Simulation {
     }
 
     func credit() throws {
-        let (session, number, credit) = (session(), UInt32(pick(1...4)), UInt32(pick(0...5)))
+        let (session, number, credit) = (session(), UInt32(pick(1...4)), UInt32(pick(0...6)))
         let index = model.consumers.firstIndex { $0.session == session && $0.number == number }
         let response = try ask(.credit(consumer: ConsumerID(rawValue: number), credit: credit), session)
         try demand("a credit", refusal(response), index == nil ? .consumerUnknown : nil)

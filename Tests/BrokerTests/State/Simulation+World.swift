@@ -31,7 +31,7 @@ extension Simulation {
 
     func toggleDisk() throws {
         model.isFull.toggle()
-        journal.publishBytesFree = model.isFull ? 0 : 1 << 40
+        journal.publishBytesFree = model.isFull ? 0 : Self.publishBytesFree
     }
 
     func sync() throws {
@@ -69,8 +69,23 @@ extension Simulation {
         model.wallMax = wallMax
         try startAgain()
         model.restart()
+        allowRestated()
         model.wake()
         moments = [(journal.end, model)]
+    }
+
+    /// A message that moved in the log after its time had come stands there as ready.
+    private func allowRestated() {
+        for topic in model.topics.indices {
+            for second in model.topics[topic].subscriptions.indices {
+                let subscription = model.topics[topic].subscriptions[second]
+                let name = SubscriptionName("\(model.topics[topic].name)@\(subscription.name)")!
+                for (id, slot) in subscription.slots where slot.waited != nil {
+                    guard state.subscription(named: name)?.slots[id]?.place == .ready else { continue }
+                    model.topics[topic].subscriptions[second].slots[id]?.place = .ready
+                }
+            }
+        }
     }
 
     private func startAgain() throws {
@@ -106,6 +121,8 @@ extension Simulation {
                         continue
                     }
                     try demand("\(name) owes \(id)", there, true)
+                    // A redrive begins the count again.
+                    guard left.redrives == right.redrives else { continue }
                     let attempts = real.slots[id]?.attempts ?? 0
                     let range = min(left.attempts, right.attempts)...max(left.attempts, right.attempts)
                     try demand("attempts of \(name) \(id): \(attempts) in \(range)", range.contains(attempts), true)
