@@ -38,26 +38,30 @@ let package = Package(
         room("DaemonKit", ["LinuxIO", "CSystemd", "CInih"]),
         room("Broker", ["SegmentLog", "BrokerProtocol", "LinuxIO", "DaemonKit"]),
         room("BrokerClient", ["BrokerProtocol", "LinuxIO"]),
-        room("Workers", ["BrokerProtocol", "CSQLite"]),
+        room("Workers", ["BrokerProtocol", "LinuxIO", "CSQLite"]),
 
-        executable("brokerd", ["Broker", "DaemonKit"]),
-        executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit"]),
-        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker"]),
+        executable("brokerd", ["Broker", "BrokerProtocol", "DaemonKit", "LinuxIO", "SegmentLog"]),
+        executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit", "LinuxIO"]),
+        executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker", "LinuxIO", "DaemonKit"]),
+
+        executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),
 
         room("TestSupport", ["LinuxIO", "SegmentLog", "BrokerProtocol", "Broker", "BrokerClient", "Workers"]),
     ].map { target in
         if target.name == "TestSupport" { target.path = "Tests/TestSupport" }
+        if target.name == "brokerbench" { target.path = "Benchmarks/brokerbench" }
         return target
     } + [
         .testTarget(
             name: "BrokerTests",
             dependencies: [
                 "TestSupport", "LinuxIO", "BrokerProtocol", "SegmentLog", "Broker", "BrokerClient", "DaemonKit",
+                "brokerctl",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["TestSupport", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
+            dependencies: ["TestSupport", "LinuxIO", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

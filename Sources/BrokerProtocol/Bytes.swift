@@ -97,6 +97,8 @@ public struct ByteReader: Sendable {
         return position
     }
 
+    public mutating func skip(_ count: Int) throws(Malformed) { _ = try take(count, "the header") }
+
     public mutating func u8(_ what: String) throws(Malformed) -> UInt8 { bytes[try take(1, what)] }
 
     public mutating func u16(_ what: String) throws(Malformed) -> UInt16 {

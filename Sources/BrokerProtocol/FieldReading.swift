@@ -1,7 +1,7 @@
 /// Fields that several frames share, as ``ByteWriter`` wrote them. Total, as the reader itself.
 extension ByteReader {
     /// How many leases the runs of one frame may name in sum: a short frame must not ask for endless work.
-    static let leasesPerFrameMax = 100_000
+    static let leasesPerFrameMax = 10_000
 
     package mutating func topic() throws(Malformed) -> TopicName {
         let at = offset

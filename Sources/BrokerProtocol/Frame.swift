@@ -19,6 +19,7 @@ public enum Frame: Hashable, Sendable {
     public static let version: UInt8 = 1
     public static let lengthBytes = 4
     public static let headerBytes = 12
+    static let kindOffset = 5
     static let heartbeatKind: UInt8 = 0x7F
 
     /// What a broker sends without being asked.
@@ -112,7 +113,7 @@ public struct FrameDecoder: Sendable {
         if bufferedBytes > Frame.lengthBytes, buffer[start + 4] != Frame.version {
             throw fail(
                 0, .versionUnsupported,
-                "byte 4 of a frame is the protocol version; this broker speaks \(Frame.version), not \(buffer[start + 4])"
+                "byte 4 of a frame is the protocol version, \(Frame.version) here, not \(buffer[start + 4])"
             )
         }
         guard length >= Frame.headerBytes - Frame.lengthBytes else {
@@ -123,20 +124,20 @@ public struct FrameDecoder: Sendable {
         }
         guard bufferedBytes >= Frame.lengthBytes + length else { return nil }
         let end = start + Frame.lengthBytes + length
-        let kind = buffer[start + 5]
+        let kind = buffer[start + Frame.kindOffset]
         let correlation = (8..<12).reduce(UInt32(0)) { $0 << 8 | UInt32(buffer[start + $1]) }
         guard buffer[start + 6] == 0, buffer[start + 7] == 0 else {
             throw fail(correlation, .malformedFrame, "bytes 6 and 7 of a frame are zero")
         }
-        var reader = ByteReader(buffer, start + Frame.headerBytes..<end)
+        var reader = ByteReader(buffer, start..<end)
         do throws(ByteReader.Malformed) {
+            try reader.skip(Frame.headerBytes)
             let frame = try decode(kind, correlation, &reader)
             try reader.expectEnd()
             start = end
             return frame
         } catch {
-            throw fail(
-                correlation, .malformedFrame, "kind \(kind), byte \(Frame.headerBytes + error.offset): \(error.what)")
+            throw fail(correlation, .malformedFrame, "kind \(kind), byte \(error.offset): \(error.what)")
         }
     }
 
@@ -156,6 +157,7 @@ public struct FrameDecoder: Sendable {
             if kind >= 0x80 { return .response(correlation, try Response(kind: kind, reading: &reader)) }
             if kind >= 0x60 { return .push(try Frame.Push(kind: kind, reading: &reader)) }
         }
-        throw ByteReader.Malformed(offset: 0, what: "the kind \(kind) is not one that this side reads")
+        throw ByteReader.Malformed(
+            offset: Frame.kindOffset, what: "the \(side) does not read frames of this kind")
     }
 }

@@ -6,11 +6,18 @@ public protocol MessageBroker: Sendable {
     /// - Throws: The refusal of the broker, or `CONNECTION_LOST` when nobody knows whether the request was done.
     func perform(_ request: Request) async throws(BrokerError) -> Response
 
-    /// Subscribes; the deliveries come through the stream until it is ended, the connection is lost (the stream then
+    /// Subscribes; the deliveries come through the stream until its consumer is unsubscribed (the stream then ends after
+    /// what was delivered before), the connection is lost (the stream then
     /// throws `CONNECTION_LOST`), or the broker drains (the stream ends).
     func deliveries(
         of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
     ) async throws(BrokerError) -> DeliveryStream
+
+    /// Asks to move the deadlines of leases to now + `milliseconds` and does not wait for the answer: for a thread
+    /// that keeps leases alive while every task is busy. Callable from any thread, never blocks.
+    /// - Parameter lost: Called once, on a thread of the broker, with the leases that could not be extended, maybe
+    ///   none; not called when the connection is lost before the answer. Must not block.
+    func extendLeases(_ leases: [LeaseID], milliseconds: Int64, lost: @escaping @Sendable ([LeaseID]) -> Void)
 
     /// Ends the connection; its leases end with it.
     func close() async

@@ -30,7 +30,7 @@ extension Request {
     func encodeFields(into writer: inout ByteWriter) {
         switch self {
         case .hello(let versions, let client, let instance, let heartbeat):
-            writer.u8(UInt8(truncatingIfNeeded: versions.count))
+            writer.u8(UInt8(min(versions.count, 255)))
             for version in versions.prefix(255) { writer.u8(version) }
             writer.text(client)
             writer.text(instance)
@@ -151,7 +151,7 @@ extension Request {
                 limit: try reader.u32("limit"))
         case 0x31: return .deadRedrive(try reader.subscription(), try reader.messageIDs())
         case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
-        default: throw ByteReader.Malformed(offset: 0, what: "there is no request of kind \(kind)")
+        default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such request")
         }
     }
 }

@@ -107,10 +107,10 @@ extension Response {
             self = .messages(messages)
         case 0x8A:
             var letters: [DeadLetter] = []
-            for _ in 0..<(try reader.count("dead letters", itemBytes: 50)) { letters.append(try reader.deadLetter()) }
+            for _ in 0..<(try reader.count("dead letters", itemBytes: 46)) { letters.append(try reader.deadLetter()) }
             self = .deadLetters(letters)
         case 0x8B: self = .count(try reader.u64("count"))
-        default: throw ByteReader.Malformed(offset: 0, what: "there is no response of kind \(kind)")
+        default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such response")
         }
     }
 }
@@ -145,7 +145,7 @@ extension Frame.Push {
         case 0x61:
             let consumer = ConsumerID(rawValue: try reader.u32("consumer"))
             self = .consumerEnded(consumer, try reader.flag("has an error") ? try reader.error() : nil)
-        default: throw ByteReader.Malformed(offset: 0, what: "there is no push of kind \(kind)")
+        default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such push")
         }
     }
 }

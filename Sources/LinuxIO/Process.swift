@@ -43,29 +43,3 @@ package enum Process {
         return "\(status.st_dev):\(status.st_ino)"
     }
 }
-
-/// Signals as readable events: blocked for every thread, then read from a descriptor.
-package final class SignalReader: Sendable {
-    package enum Signal: Int32, Sendable { case hangup = 1, interrupt = 2, terminate = 15 }
-
-    private let descriptor: Descriptor
-
-    /// Blocks hang-up, interrupt and terminate in the calling thread and all that it starts later, and ignores SIGPIPE.
-    package init() throws(SystemError) {
-        var set = sigset_t()
-        unsafe sigemptyset(&set)
-        for signal in [Signal.hangup, .interrupt, .terminate] { unsafe sigaddset(&set, signal.rawValue) }
-        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
-        Glibc.signal(SIGPIPE, SIG_IGN)
-        descriptor = Descriptor(owning: try check("signalfd") { unsafe clinux_signalfd(&set) })
-        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
-    }
-
-    package var number: Int32 { descriptor.number }
-
-    package func next() -> Signal? {
-        var bytes: [UInt8] = []
-        guard let count = try? descriptor.read(into: &bytes, capacity: 128), count == 128 else { return nil }
-        return Signal(rawValue: Int32(bytes[0]))
-    }
-}

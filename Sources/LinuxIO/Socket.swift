@@ -97,15 +97,28 @@ package enum Socket {
     }
 
     /// Connects; blocks until the peer's kernel answered. The descriptor stays blocking.
-    package static func connect(to endpoint: Endpoint) throws(SystemError) -> Descriptor {
+    /// - Parameter timeoutMilliseconds: Nil: as long as the kernel tries, which is minutes for a host that is silent,
+    ///   and for ever for a Unix listener whose queue is full. It bounds each later write to the descriptor too.
+    package static func connect(
+        to endpoint: Endpoint, timeoutMilliseconds: Int? = nil
+    ) throws(SystemError) -> Descriptor {
         let (family, address) = try address(of: endpoint, passive: false)
         let descriptor = try open(family: family)
         let number = descriptor.number
-        try check("connect", endpoint.description) {
-            unsafe address.withUnsafeBytes { bytes in
-                unsafe Glibc.connect(
-                    number, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, socklen_t(bytes.count))
+        if let timeoutMilliseconds {
+            var limit = timeval(tv_sec: timeoutMilliseconds / 1000, tv_usec: timeoutMilliseconds % 1000 * 1000)
+            _ = unsafe setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        }
+        do throws(SystemError) {
+            try check("connect", endpoint.description) {
+                unsafe address.withUnsafeBytes { bytes in
+                    unsafe Glibc.connect(
+                        number, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, socklen_t(bytes.count))
+                }
             }
+        } catch {
+            let isLate = error.code == EINPROGRESS || error.isWouldBlock
+            throw isLate ? SystemError(call: error.call, subject: error.subject, code: ETIMEDOUT) : error
         }
         if case .tcp = endpoint { setOption(number, Int32(IPPROTO_TCP), TCP_NODELAY) }
         return descriptor

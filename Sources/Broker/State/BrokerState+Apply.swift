@@ -15,6 +15,7 @@ extension BrokerState {
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
         case .attempted(let id, let messages):
             for message in messages {
+                if let key = extras[message]?.orderingKey { subscriptions[id]?.hold(key, for: message) }
                 amend(id, message) { $0.countAttempt() }
                 // Only at recovery: what was handed out had waited long enough, whatever the clocks say now.
                 if case .delayed = subscriptions[id]?.slots[message]?.place { move(id, message, to: .ready) }
@@ -80,8 +81,9 @@ extension BrokerState {
             bytes: UInt32(published.body.count + 128), topic: topic.id, owed: 0, priority: published.priority,
             isInLane: isInLane)
         messages.insert(entry, as: published.id)
-        if published.deliverAt != nil || published.expiresAt != nil {
-            times[published.id] = MessageTimes(deliverAt: published.deliverAt, expiresAt: published.expiresAt)
+        if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {
+            extras[published.id] = MessageExtras(
+                orderingKey: published.orderingKey, deliverAt: published.deliverAt, expiresAt: published.expiresAt)
         }
         segments.add(entry, segmentBytes)
         topic.messageCount += 1
@@ -105,7 +107,7 @@ extension BrokerState {
         func isLive(_ entry: DelayedEntry) -> Bool {
             subscriptions[entry.subscription]?.slots[entry.message]?.place == .delayed(until: entry.until)
         }
-        if times[id]?.deliverAt == until {
+        if extras[id]?.deliverAt == until {
             delayed.insert(entry)
             delayed.dropStale(liveCount: delayedCount, where: isLive)
         } else {
@@ -130,6 +132,7 @@ extension BrokerState {
         subscription.move(message, to: place, priority: entry.priority)
         if case .delayed(let until) = place { delay(message, subscription, until: until) }
         if place == .ready { markDirty(subscription) }
+        if place == .dead { freeKey(of: message, in: subscription) }
     }
 
     /// What hangs on a place ends with it: a lease lives exactly as long as its message is leased.
@@ -137,8 +140,14 @@ extension BrokerState {
         switch place {
         case .leased(let id): if let lease = leases[id] { end(lease) }
         case .delayed: delayedCount -= 1
-        case .ready, .dead: break
+        case .ready, .blocked, .dead: break
         }
+    }
+
+    /// A message is over for a subscription, or given up: the next one of its key may go.
+    private func freeKey(of id: MessageID, in subscription: Subscription) {
+        guard !extras.isEmpty, let key = extras[id]?.orderingKey else { return }
+        if let next = subscription.free(key, from: id) { move(subscription.id, next, to: .ready) }
     }
 
     private func applyAcknowledged(_ id: SubscriptionID, _ messages: [MessageID]) {
@@ -155,12 +164,13 @@ extension BrokerState {
         let place = subscription.slots[id]?.place
         guard subscription.remove(id, entry) else { return false }
         if let place { leave(place) }
+        freeKey(of: id, in: subscription)
         owedCount -= 1
         if entry.owed > 1 {
             messages.amend(id) { $0.owed -= 1 }
         } else {
             messages.remove(id)
-            if !times.isEmpty { times[id] = nil }
+            if !extras.isEmpty { extras[id] = nil }
             segments.remove(entry, segmentBytes)
             subscription.topic.messageCount -= 1
         }
@@ -204,6 +214,10 @@ extension BrokerState {
             slot.noteDeath(reason: record.deathReason, error: record.lastError, at: record.deadAt)
             owe(published.id)
             add(published.id, slot, to: subscription)
+            let waitsForRetry = record.readyAt != nil && record.readyAt != published.deliverAt
+            if let key = published.orderingKey, place != .dead, record.attempts > 0 || waitsForRetry {
+                subscription.hold(key, for: published.id)
+            }
         }
     }
 
@@ -262,7 +276,7 @@ extension BrokerState {
         }
         for id in others.sorted() where includes(start, id) {
             owe(id)
-            let place = times[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
+            let place = extras[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
             subscriptions[subscription.id] = subscription
             add(id, Slot(place: place), to: subscription)
         }

@@ -182,10 +182,14 @@ extension BrokerState {
     ) -> Notice? {
         while let id = subscription.next() {
             guard let entry = messages[id] else { return nil }
-            if let expiresAt = times[id]?.expiresAt, expiresAt <= now.wall {
+            if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
                 let died = Fact.died(
                     subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
                 guard recordReserved([died]) else { return stall(subscription) }
+                continue
+            }
+            if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
+                subscription.block(id, entry, key)
                 continue
             }
             let slot = subscription.slots[id]
@@ -196,6 +200,7 @@ extension BrokerState {
                 guard recordReserved([.acknowledged(subscription.id, [id])]) else { return stall(subscription) }
             } else {
                 subscription.claim(id, entry)
+                if let key = extras[id]?.orderingKey { subscription.hold(key, for: id) }
                 lease(&notice, subscription, session, consumer, now: now)
                 if consumer == nil { noteAttempts([id], of: subscription) }
             }

@@ -68,7 +68,8 @@ extension BrokerState {
         }
         let message = PublishedMessage(
             id: MessageID(rawValue: nextMessage + plan.count), topic: topic.id, publishedAt: now.wall,
-            priority: outgoing.priority, deliverAt: deliverAt, expiresAt: outgoing.expiresAt,
+            priority: outgoing.priority, orderingKey: outgoing.orderingKey, deliverAt: deliverAt,
+            expiresAt: outgoing.expiresAt,
             dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
         plan.add(message, to: topic, bytes: size)
         return PublishReceipt(id: message.id)
@@ -91,8 +92,8 @@ extension BrokerState {
         if let dedupID = outgoing.dedupID, !(1...255).contains(dedupID.utf8.count) {
             throw BrokerError(.settingInvalid, "a dedup id has 1 to 255 bytes")
         }
-        if outgoing.orderingKey != nil {
-            throw BrokerError(.unsupported, "ordering keys are not offered by this broker's version")
+        if let key = outgoing.orderingKey, !(1...255).contains(key.utf8.count) {
+            throw BrokerError(.settingInvalid, "an ordering key has 1 to 255 bytes")
         }
     }
 

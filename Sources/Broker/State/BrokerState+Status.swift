@@ -15,7 +15,7 @@ extension BrokerState {
         var status = SubscriptionStatus(name: subscription.name)
         status.settings = subscription.ownSettings
         status.consumers = UInt32(subscription.consumers.count)
-        status.ready = UInt64(subscription.readyCount)
+        status.ready = UInt64(subscription.readyCount + subscription.blockedCount)
         status.delayed = UInt64(subscription.delayedCount)
         status.leased = UInt64(subscription.leasedCount)
         status.dead = UInt64(subscription.dead.count)
@@ -30,7 +30,7 @@ extension BrokerState {
         status.topics = UInt32(topics.count)
         status.messages = UInt64(messages.count)
         for subscription in subscriptions.values {
-            status.ready += UInt64(subscription.readyCount)
+            status.ready += UInt64(subscription.readyCount + subscription.blockedCount)
             status.delayed += UInt64(subscription.delayedCount)
             status.leased += UInt64(subscription.leasedCount)
             status.dead += UInt64(subscription.dead.count)

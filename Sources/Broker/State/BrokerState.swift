@@ -46,8 +46,8 @@ final class BrokerState {
     var topics: [TopicID: Topic] = [:]
     var subscriptions: [SubscriptionID: Subscription] = [:]
     var messages = MessageTable()
-    /// Deliver-at and expires-at of the few messages that have them.
-    var times: [MessageID: MessageTimes] = [:]
+    /// What only some messages have.
+    var extras: [MessageID: MessageExtras] = [:]
     /// Messages that wait for their deliver-at, by the wall clock.
     var delayed = Heap<DelayedEntry>()
     /// Messages that wait after a verdict, by the steady clock.
@@ -87,7 +87,8 @@ final class BrokerState {
         var acknowledged: UInt64 = 0
     }
 
-    struct MessageTimes {
+    struct MessageExtras {
+        var orderingKey: String?
         var deliverAt: WallTime?
         var expiresAt: WallTime?
     }

@@ -23,6 +23,7 @@ struct PublishedMessage: Hashable, Sendable {
     let topic: TopicID
     let publishedAt: WallTime
     let priority: UInt8
+    let orderingKey: String?
     let deliverAt: WallTime?
     let expiresAt: WallTime?
     let dedupID: String?

@@ -7,6 +7,7 @@ extension ByteWriter {
         u32(message.topic.rawValue)
         i64(message.publishedAt.milliseconds)
         u8(message.priority)
+        optionalText(message.orderingKey)
         optionalTime(message.deliverAt)
         optionalTime(message.expiresAt)
         optionalText(message.dedupID)
@@ -94,6 +95,7 @@ extension ByteReader {
         guard priority < Topic.priorities else { throw Malformed(offset: at, what: "priority \(priority)") }
         return PublishedMessage(
             id: id, topic: topic, publishedAt: publishedAt, priority: priority,
+            orderingKey: try optionalText("ordering key"),
             deliverAt: try optionalTime("deliver-at"), expiresAt: try optionalTime("expires-at"),
             dedupID: try optionalText("dedup id"), headers: try headers(), body: try blob("body"))
     }

@@ -7,6 +7,8 @@ struct Slot {
         case leased(LeaseID)
         case delayed(until: WallTime)
         case dead
+        /// Ready, but another message of its ordering key is in flight or waits for its retry.
+        case blocked
     }
 
     var place: Place

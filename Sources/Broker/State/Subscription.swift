@@ -27,6 +27,9 @@ final class Subscription {
 
     private(set) var freshCount = 0
     private var readySlotCount = 0
+    private(set) var blockedCount = 0
+    /// The ordering keys that a message holds.
+    var keys: [String: HeldKey] = [:]
     private(set) var leasedCount = 0
     private(set) var delayedCount = 0
     var delivered: UInt64 = 0
@@ -48,9 +51,10 @@ final class Subscription {
     }
 
     var settings: DeliverySettings { ownSettings ?? topic.settings.delivery }
+    /// What could be delivered at once.
     var readyCount: Int { freshCount + readySlotCount }
     /// Messages without a final verdict, dead letters left out.
-    var openCount: Int { readyCount + leasedCount + delayedCount }
+    var openCount: Int { readyCount + blockedCount + leasedCount + delayedCount }
 
     // MARK: Fresh messages
 
@@ -156,6 +160,7 @@ final class Subscription {
         case .ready: readySlotCount += step
         case .leased: leasedCount += step
         case .delayed: delayedCount += step
+        case .blocked: blockedCount += step
         case .dead: if step > 0 { dead.insert(id) } else { dead.remove(id) }
         }
     }

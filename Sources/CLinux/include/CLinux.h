@@ -2,6 +2,9 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include "options.h"
+#include "signals.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

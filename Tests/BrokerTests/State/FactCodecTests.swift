@@ -9,11 +9,12 @@ import Testing
         let subscription = SubscriptionID(rawValue: 4)
         let time = WallTime(milliseconds: -5)
         let full = PublishedMessage(
-            id: id(9), topic: topic, publishedAt: time, priority: 9, deliverAt: time, expiresAt: time, dedupID: "d",
+            id: id(9), topic: topic, publishedAt: time, priority: 9, orderingKey: "k", deliverAt: time, expiresAt: time,
+            dedupID: "d",
             headers: [Header("k", "v"), Header("", "ü")], body: [0, 255])
         let bare = PublishedMessage(
-            id: id(.max - 1), topic: topic, publishedAt: time, priority: 0, deliverAt: nil, expiresAt: nil,
-            dedupID: nil,
+            id: id(.max - 1), topic: topic, publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
+            expiresAt: nil, dedupID: nil,
             headers: [], body: [])
         let slots = [
             SlotRecord(
@@ -86,7 +87,7 @@ import Testing
         let topic = TopicID(rawValue: .max)
         let subscription = SubscriptionID(rawValue: .max)
         let message = PublishedMessage(
-            id: id(.max), topic: TopicID(rawValue: 1), publishedAt: time, priority: 0, deliverAt: nil, expiresAt: nil,
+            id: id(.max), topic: TopicID(rawValue: 1), publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil, expiresAt: nil,
             dedupID: nil, headers: [], body: [])
         for fact in [
             Fact.topicDeleted(topic), .subscriptionDeleted(subscription), .published(message), .restated(message, []),

@@ -31,6 +31,11 @@ extension BrokerState {
             agree("\(name) fresh", subscription.freshCount, owed.count - subscription.slots.count)
             agree(
                 "\(name) ready slots", subscription.readyCount - subscription.freshCount, places.count { $0 == .ready })
+            agree("\(name) blocked", subscription.blockedCount, places.count { $0 == .blocked })
+            for (id, slot) in subscription.slots where slot.place == .blocked {
+                let key = extras[id]?.orderingKey ?? ""
+                agree("\(name) key of \(id) is held", subscription.isHeld(key, against: id), true)
+            }
             agree("\(name) leased", subscription.leasedCount, leased)
             agree("\(name) delayed", subscription.delayedCount, delayed)
             agree("\(name) dead", subscription.dead, Set(subscription.slots.filter { $0.value.place == .dead }.keys))
@@ -44,7 +49,7 @@ extension BrokerState {
             agree(
                 "messages of \(topic.name)", topic.messageCount, owedBy.keys.count { messages[$0]?.topic == topic.id })
         }
-        for id in times.keys where messages[id] == nil { found.append("times of \(id), which is no message") }
+        for id in extras.keys where messages[id] == nil { found.append("extras of \(id), which is no message") }
         return found + disagreementsOfLeases() + disagreementsOfSegments(owedBy.keys.compactMap { messages[$0] })
     }
 

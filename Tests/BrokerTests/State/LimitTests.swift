@@ -28,13 +28,15 @@ import Testing
         #expect(code(broker.send(.publish([message]))) == .headersTooLarge)
     }
 
-    @Test("Priorities are 0 to 9, and ordering keys say that they are not offered")
+    @Test("Priorities are 0 to 9, ordering keys have 1 to 255 bytes")
     func fields() {
         let broker = broker { _ in }
         #expect(code(broker.send(.publish([broker.message("t", priority: 10)]))) == .settingInvalid)
         var message = broker.message("t")
-        message.orderingKey = "k"
-        #expect(code(broker.send(.publish([message]))) == .unsupported)
+        for key in ["", String(repeating: "k", count: 256)] {
+            message.orderingKey = key
+            #expect(code(broker.send(.publish([message]))) == .settingInvalid)
+        }
         #expect(broker.state.topics.isEmpty)
     }
 

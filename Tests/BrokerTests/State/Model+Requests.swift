@@ -147,7 +147,7 @@ extension Model {
     }
 
     mutating func extend(_ id: LeaseID, _ milliseconds: Int64, _ session: UInt64) -> BrokerError.Code? {
-        guard (100...Broker.Lease.millisecondsMax).contains(milliseconds) else { return .settingInvalid }
+        guard (100...12 * 3_600_000).contains(milliseconds) else { return .settingInvalid }
         guard isAlive(id, session), let lease = leases[id],
             let at = index(SubscriptionName("\(lease.topic)@\(lease.subscription)")!)
         else { return .leaseLost }

@@ -1,0 +1,54 @@
+SWIFT ?= swift
+# More flags for every build, such as --jobs 1.
+SWIFT_BUILD_FLAGS ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+ORDERS ?= 500
+CYCLES ?= 200
+
+CHECKED = --explicit-target-dependency-import-check error $(SWIFT_BUILD_FLAGS)
+# The standard library is linked in, so that a service needs no toolchain on its machine.
+RELEASE = -c release --static-swift-stdlib $(CHECKED)
+
+.PHONY: help setup demo build test lint format bench crash install uninstall test-systemd clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo "  variables: ORDERS=$(ORDERS) CYCLES=$(CYCLES) PREFIX=$(PREFIX) DESTDIR= SWIFT_BUILD_FLAGS="
+
+setup: ## install missing Debian packages
+	@scripts/setup
+
+demo: build ## the order flow with real processes, kills and an accounting; ORDERS=5000 for more
+	@ORDERS=$(ORDERS) scripts/demo
+
+build: setup ## optimised binaries in .build/release
+	$(SWIFT) build $(RELEASE)
+
+test: setup ## all tests
+	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -q -s demo
+	$(SWIFT) test $(CHECKED)
+
+lint: ## check the format of the sources
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
+
+format: ## format the sources
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
+
+bench: build ## measure throughput and latency
+	@scripts/bench
+
+crash: setup ## kill -9 at random moments, CYCLES=200 times, with an independent checker
+	CRASH_CYCLES=$(CYCLES) $(SWIFT) test $(CHECKED) --filter Crash
+
+test-systemd: build ## boot a Debian with systemd and run the services in it (needs root)
+	@scripts/test-systemd
+
+install: ## binaries, units, configuration, man pages, completions below DESTDIR and PREFIX
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install
+
+uninstall: ## remove what install has put there, except configuration and data
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install --remove
+
+clean: ## remove all build products
+	rm -rf .build

@@ -1,0 +1,160 @@
+import BrokerProtocol
+import SegmentLog
+
+/// State and log together, without sockets: requests in, and effects out once the records that they depend on are
+/// durable. Confined to the loop.
+final class Engine {
+    let state: BrokerState
+    let log: SegmentLog
+    /// Effects whose records are not durable yet, in order.
+    private var waiting = SlidingArray<PendingEffect>()
+    private var scan: Scan?
+
+    /// The way through the oldest segment.
+    private struct Scan {
+        let cursor: SegmentCursor
+        /// A record that found no space to be written again; it is tried again.
+        var refused: (position: UInt64, payload: [UInt8])?
+    }
+
+    /// How much of a segment one turn scans: short enough for nobody to notice.
+    private static let scanBytesPerTurn = 256 << 10
+
+    private init(state: BrokerState, log: SegmentLog) {
+        self.state = state
+        self.log = log
+    }
+
+    /// Opens the log and replays it.
+    /// - Throws: ``LogError``, or `Malformed` for a record that is whole but unknown to this version.
+    static func recover(
+        _ configuration: BrokerConfiguration, seed: UInt64, onDurable: @escaping @Sendable () -> Void,
+        progress: (RecoveryProgress) -> Void
+    ) throws -> (Engine, RecoveryReport) {
+        let replay = ReplayJournal(segmentBytes: UInt64(configuration.segmentBytes))
+        let state = BrokerState(limits: configuration.stateLimits, journal: replay, seed: seed)
+        let (log, report) = try SegmentLog.open(
+            directory: configuration.dataDirectory, options: configuration.logOptions, onDurable: onDurable,
+            progress: progress
+        ) { position, payload in
+            for (fact, offset) in try FactCodec.decode(payload) {
+                state.apply(fact, at: RecordAddress(position: position, offset: offset))
+            }
+        }
+        state.journal = LogJournal(log)
+        state.begin(epoch: log.epoch)
+        return (Engine(state: state, log: log), report)
+    }
+
+    // MARK: Turns
+
+    /// The end of a turn: hands out what is ready, shortens the log, and gives the turn's records to the writer.
+    /// - Returns: Whether there is more to do at once.
+    func endTurn(now: Now) throws(LogError) -> Bool {
+        state.dispatch(now: now)
+        let hasMore = try shortenLog(now: now)
+        log.flush()
+        for effect in state.effects { waiting.append(effect) }
+        state.effects.removeAll(keepingCapacity: true)
+        return hasMore
+    }
+
+    /// Gives out, in order, every effect whose record is durable.
+    func release(_ perform: (Effect) throws(LogError) -> Void) throws(LogError) {
+        let durableEnd = log.durableEnd
+        while !waiting.isEmpty, waiting[waiting.start].requires <= durableEnd {
+            let effect = waiting[waiting.start].effect
+            waiting.drop(before: waiting.start + 1)
+            if case .recycle(let segment) = effect { log.recycle(before: segment) } else { try perform(effect) }
+        }
+    }
+
+    /// Bytes that were logged and are not durable.
+    var unsyncedBytes: Int { Int(log.end - log.durableEnd) }
+
+    private func shortenLog(now: Now) throws(LogError) -> Bool {
+        switch state.retentionStep(current: log.lastSegment) {
+        case .nothing: return false
+        case .retire(let segment):
+            state.retire(segment)
+            return true
+        case .scan(let segment): return try scan(segment, now: now)
+        }
+    }
+
+    private func scan(_ segment: UInt64, now: Now) throws(LogError) -> Bool {
+        if scan?.cursor.segment != segment { scan = try log.cursor(of: segment).map { Scan(cursor: $0) } }
+        guard var scan else { return false }
+        defer { self.scan = scan }
+        var bytes = 0
+        while bytes < Self.scanBytesPerTurn {
+            if scan.refused == nil { scan.refused = try scan.cursor.next() }
+            guard let (position, payload) = scan.refused else {
+                state.retire(segment)
+                return true
+            }
+            guard state.restate(try facts(payload, position), at: position, now: now) else { return false }
+            scan.refused = nil
+            bytes += payload.count
+        }
+        return true
+    }
+
+    private func facts(_ payload: [UInt8], _ position: UInt64) throws(LogError) -> [(fact: Fact, offset: Int)] {
+        do throws(FactCodec.Malformed) {
+            return try FactCodec.decode(payload)
+        } catch {
+            throw damage(position, error)
+        }
+    }
+
+    private func damage(_ position: UInt64, _ error: FactCodec.Malformed) -> LogError {
+        .damaged(
+            file: "segment \(position / log.segmentBytes)", offset: Int(position % log.segmentBytes),
+            reason: "the record's checksum is right, its content is not: \(error.what) at byte \(error.offset)")
+    }
+
+    // MARK: Bodies
+
+    private func message(_ notice: Notice) throws(LogError) -> PublishedMessage {
+        // It may have moved since the notice was written.
+        let address = state.messages[notice.id]?.address ?? notice.address
+        let payload = try log.read(address.position)
+        do throws(FactCodec.Malformed) {
+            return try FactCodec.message(in: payload, at: address.offset)
+        } catch {
+            throw damage(address.position, error)
+        }
+    }
+
+    func delivery(_ notice: Notice) throws(LogError) -> Delivery {
+        let message = try message(notice)
+        return Delivery(
+            consumer: notice.consumer, lease: notice.lease, leaseMilliseconds: notice.leaseMilliseconds,
+            id: notice.id, subscription: notice.subscription, attempt: notice.attempt,
+            publishedAt: message.publishedAt, redrives: notice.redrives, lastError: notice.lastError,
+            headers: message.headers, body: message.body)
+    }
+
+    func deadLetter(_ notice: Notice) throws(LogError) -> DeadLetter {
+        let message = try message(notice)
+        return DeadLetter(
+            id: notice.id, subscription: notice.subscription, reason: notice.deathReason ?? "unknown",
+            lastError: notice.lastError, attempts: notice.attempt, redrives: notice.redrives,
+            publishedAt: message.publishedAt, deadAt: notice.deadAt, headers: message.headers, body: message.body)
+    }
+
+    /// Whether a delivery that waits for its connection still has its lease.
+    func isLive(_ notice: Notice) -> Bool { state.leases[notice.lease] != nil }
+}
+
+/// The journal while the log is read: nothing can be added.
+private final class ReplayJournal: Journal {
+    let segmentBytes: UInt64
+    init(segmentBytes: UInt64) { self.segmentBytes = segmentBytes }
+    func append(_ payload: [UInt8]) throws(BrokerError) -> UInt64 { preconditionFailure("the log is being read") }
+    var end: UInt64 { 0 }
+    func startsSegment(payloadBytes: Int) -> Bool { false }
+    var publishBytesFree: Int { 0 }
+    var firstSegment: UInt64 { 0 }
+}

@@ -1,0 +1,353 @@
+import BrokerProtocol
+import DaemonKit
+import LinuxIO
+import SegmentLog
+
+/// The broker's one thread for sockets and state.
+///
+/// A turn: wait, end what is over, read and decide, hand out what is ready, give the records to the writer, send what
+/// is durable. The writer wakes the loop when a sync is done.
+final class EventLoop {
+    let engine: Engine
+    private var configuration: BrokerConfiguration
+    private let mailbox: Mailbox
+    private let pulse: Pulse
+    private let logger: Logger
+    private let nextSession: @Sendable () -> SessionID
+    private let startedAt: Int64
+
+    private var poller: Poller
+    private var listeners: [Listener]
+    private var connections = ConnectionTable()
+    private var locals: [SessionID: LocalReference] = [:]
+    /// Connections with something to send, or whose interest may have changed.
+    private var touched: [Connection] = []
+    private var nextTick: Int64
+    private var acceptsAgainAt: Int64?
+    private var drainDeadline: Int64?
+    private var now = EventLoop.readClocks()
+
+    private static let wakeToken: UInt64 = 1
+    private static let listenerTokens: UInt64 = 2
+    private static let tickMilliseconds: Int64 = 250
+    /// Above this, clients are not read until the disk has caught up.
+    private static let unsyncedBytesMax = 64 << 20
+
+    init(
+        engine: Engine, configuration: BrokerConfiguration, listeners: [Listener], mailbox: Mailbox, pulse: Pulse,
+        logger: Logger, nextSession: @escaping @Sendable () -> SessionID
+    ) throws(SystemError) {
+        self.engine = engine
+        self.configuration = configuration
+        self.listeners = listeners
+        self.mailbox = mailbox
+        self.pulse = pulse
+        self.logger = logger
+        self.nextSession = nextSession
+        startedAt = now.monotonic
+        nextTick = now.monotonic + Self.tickMilliseconds
+        poller = try Poller()
+        try poller.add(mailbox.waker.number, token: Self.wakeToken, interest: .read)
+        for (index, listener) in listeners.enumerated() {
+            try poller.add(
+                listener.descriptor.number, token: Self.listenerTokens + UInt64(index), interest: .read)
+        }
+    }
+
+    private static func readClocks() -> Now {
+        Now(
+            monotonic: Clocks.monotonicMilliseconds(), wall: WallTime(milliseconds: Clocks.wallMilliseconds()))
+    }
+
+    // MARK: Life
+
+    /// Runs until the broker is drained.
+    /// - Throws: What makes going on impossible: a failed write or sync, or damage met in the log.
+    func run() throws {
+        var hasMore = false
+        while true {
+            let events = try poller.wait(milliseconds: hasMore ? 0 : timeout())
+            now = Self.readClocks()
+            if let failure = engine.log.failure { throw failure }
+            engine.state.advance(now: now)
+            for event in events { try handle(event) }
+            for message in mailbox.take() { handle(message) }
+            hasMore = try engine.endTurn(now: now)
+            try engine.release { (effect) throws(LogError) in try perform(effect) }
+            if now.monotonic >= nextTick { tick() }
+            try flush()
+            pulse.beat(engine.log.heartbeat)
+            if isDrained { return }
+        }
+    }
+
+    private func timeout() -> Int32 {
+        var wait = max(nextTick - now.monotonic, 0)
+        if let deadline = engine.state.nextDeadline(now: now) { wait = min(wait, deadline) }
+        return Int32(min(wait, 60_000))
+    }
+
+    /// Writes and syncs what is there, and answers what that makes durable; call after ``run()``, or after a failure to
+    /// give up the clients.
+    func finish(_ ending: BrokerError) {
+        do {
+            try engine.log.close()
+            try engine.release { (effect) throws(LogError) in try perform(effect) }
+            try flush()
+        } catch {
+            logger.critical("the log could not be closed: \(error)", event: .storageFailed)
+        }
+        for connection in connections.all { connections.remove(connection) }
+        for local in locals.keys.sorted() { locals[local]?.session?.end(ending) }
+        locals = [:]
+        for message in mailbox.close() {
+            switch message {
+            case .open(_, let session): session.end(ending)
+            case .configure(_, let reply): reply(.failure(ending))
+            case .request, .close, .drain: break
+            }
+        }
+        removeListeners()
+    }
+
+    private var isDrained: Bool {
+        guard let drainDeadline else { return false }
+        return engine.state.leases.isEmpty || now.monotonic >= drainDeadline
+    }
+
+    private func startDraining(_ milliseconds: Int64) {
+        let deadline = now.monotonic + milliseconds
+        if let earlier = drainDeadline {
+            drainDeadline = min(earlier, deadline)
+            return
+        }
+        drainDeadline = deadline
+        removeListeners()
+        engine.state.drain()
+    }
+
+    private func removeListeners() {
+        for listener in listeners {
+            poller.remove(listener.descriptor.number)
+            listener.removePath()
+        }
+        listeners = []
+    }
+
+    // MARK: Input
+
+    private func handle(_ event: Poller.Event) throws {
+        if event.token == Self.wakeToken {
+            mailbox.waker.clear()
+        } else if let connection = connections[event.token] {
+            if event.isReadable && connection.wantsInput { read(connection) }
+            touch(connection)
+        } else if event.token >= Self.listenerTokens, event.token < Self.listenerTokens + UInt64(listeners.count) {
+            accept(from: listeners[Int(event.token - Self.listenerTokens)])
+        }
+    }
+
+    private func handle(_ message: LoopMessage) {
+        switch message {
+        case .open(let id, let session):
+            locals[id] = LocalReference(session: session)
+            engine.state.open(id, name: session.name)
+        case .request(let origin, let request): engine.state.handle(request, from: origin, now: now)
+        case .close(let id):
+            locals[id] = nil
+            engine.state.close(id, now: now)
+        case .configure(let new, let reply): reply(configure(new))
+        case .drain(let milliseconds): startDraining(milliseconds)
+        }
+    }
+
+    private func configure(_ new: BrokerConfiguration) -> Result<Void, BrokerError> {
+        do throws(BrokerError) {
+            try engine.state.configure(
+                topics: new.topics.map { ($0.name, $0.settings) },
+                subscriptions: new.subscriptions.map { ($0.name, $0.settings) })
+            engine.state.limits = new.stateLimits
+            configuration = new
+            return .success(())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func accept(from listener: Listener) {
+        do throws(SystemError) {
+            while let descriptor = try Socket.accept(from: listener.descriptor) {
+                let isFull = connections.count >= configuration.connectionsMax
+                let greeting = NativeSession.Greeting(
+                    limits: configuration.protocolLimits, identity: engine.log.identity,
+                    heartbeatMilliseconds: configuration.heartbeatMilliseconds,
+                    unconfirmedMax: configuration.unconfirmedMax)
+                let connection = Connection(
+                    id: nextSession(), token: connections.nextToken, descriptor: descriptor,
+                    greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
+                connections.insert(connection)
+                try poller.add(connection.descriptor.number, token: connection.token, interest: .read)
+                if isFull {
+                    let error = BrokerError(
+                        .connectionLimit,
+                        "there are \(configuration.connectionsMax) connections, the limit connections_max")
+                    connection.send(.response(0, .refused(error)), now: now.monotonic)
+                    connection.end()
+                    touch(connection)
+                }
+            }
+        } catch {
+            // Out of descriptors or memory: the listener rests, or a ready one would make the loop spin.
+            logger.error("a connection could not be accepted: \(error)")
+            for listener in listeners { poller.remove(listener.descriptor.number) }
+            acceptsAgainAt = now.monotonic + 500
+        }
+    }
+
+    private func read(_ connection: Connection) {
+        do throws(SystemError) {
+            let isOpen = try connection.read(now: now.monotonic) { action in perform(action, of: connection) }
+            if !isOpen { close(connection) }
+        } catch {
+            close(connection)
+        }
+    }
+
+    private func perform(_ action: NativeSession.Action, of connection: Connection) {
+        switch action {
+        case .nothing: break
+        case .open(let name, let frame):
+            engine.state.open(connection.id, name: name)
+            connection.send(frame, now: now.monotonic)
+        case .handle(let correlation, let request):
+            engine.state.handle(request, from: Origin(session: connection.id, correlation: correlation), now: now)
+        case .reply(let frame): connection.send(frame, now: now.monotonic)
+        case .end(let frame):
+            engine.state.close(connection.id, now: now)
+            connection.send(frame, now: now.monotonic)
+        }
+    }
+
+    // MARK: Output
+
+    private func perform(_ effect: Effect) throws(LogError) {
+        switch effect {
+        case .respond(let origin, .status(let status)):
+            send(.response(origin.correlation, .status(completed(status))), to: origin.session)
+        case .respond(let origin, let response): send(.response(origin.correlation, response), to: origin.session)
+        case .deliver(let session, let notice):
+            if let connection = connections[session] {
+                connection.deliver(notice)
+                touch(connection)
+            } else if locals[session]?.session != nil {
+                send(.push(.deliveries([try engine.delivery(notice)])), to: session)
+            }
+        case .answerPop(let origin, let notice):
+            send(.response(origin.correlation, .popped(try engine.delivery(notice))), to: origin.session)
+        case .answerPeek(let origin, let notices):
+            var messages: [Delivery] = []
+            for notice in notices { messages.append(try engine.delivery(notice)) }
+            send(.response(origin.correlation, .messages(messages)), to: origin.session)
+        case .answerDead(let origin, let notices):
+            var letters: [DeadLetter] = []
+            for notice in notices { letters.append(try engine.deadLetter(notice)) }
+            send(.response(origin.correlation, .deadLetters(letters)), to: origin.session)
+        case .endConsumer(let session, let consumer, let error):
+            send(.push(.consumerEnded(consumer, error)), to: session)
+        case .recycle: preconditionFailure("the engine recycles")
+        }
+    }
+
+    private func touch(_ connection: Connection) {
+        if connection.isTouched { return }
+        connection.isTouched = true
+        touched.append(connection)
+    }
+
+    private func send(_ frame: Frame, to session: SessionID) {
+        if let connection = connections[session] {
+            if connection.isEnding { return }
+            connection.send(frame, now: now.monotonic)
+            touch(connection)
+        } else {
+            locals[session]?.session?.receive(frame)
+        }
+    }
+
+    private func completed(_ status: BrokerStatus) -> BrokerStatus {
+        var status = status
+        status.version = productVersion
+        status.epoch = engine.log.epoch
+        status.uptimeMilliseconds = now.monotonic - startedAt
+        status.connections = UInt32(connections.count)
+        status.logSegments = engine.log.lastSegment - engine.log.firstSegment + 1
+        status.logFreeBytes = UInt64(max(engine.log.publishBytesFree, 0))
+        return status
+    }
+
+    /// Sends what waits, and asks the poller for what each connection needs next.
+    private func flush() throws {
+        let batch = touched
+        touched = []
+        let isBehind = engine.unsyncedBytes > Self.unsyncedBytesMax
+        for connection in batch { connection.isTouched = false }
+        for connection in batch where connections[connection.token] === connection {
+            do {
+                try connection.flush(now: now.monotonic) { (notice) throws(any Error) in
+                    engine.isLive(notice) ? try engine.delivery(notice) : nil
+                }
+            } catch is SystemError {
+                close(connection)
+                continue
+            }
+            if connection.isEnding && connection.isFlushed {
+                close(connection)
+                continue
+            }
+            var interest: Poller.Interest = []
+            if connection.wantsInput && !isBehind { interest.insert(.read) }
+            if connection.wantsOutput { interest.insert(.write) }
+            // One that rests because of the disk is looked at again in the next turn.
+            if connection.wantsInput && isBehind { touch(connection) }
+            if interest != connection.interest {
+                connection.interest = interest
+                try poller.modify(connection.descriptor.number, token: connection.token, interest: interest)
+            }
+        }
+    }
+
+    private func close(_ connection: Connection) {
+        guard connections[connection.token] === connection else { return }
+        poller.remove(connection.descriptor.number)
+        connections.remove(connection)
+        engine.state.close(connection.id, now: now)
+    }
+
+    // MARK: Time
+
+    private func tick() {
+        nextTick = now.monotonic + Self.tickMilliseconds
+        pulse.note(completed(engine.state.status()))
+        if let at = acceptsAgainAt, at <= now.monotonic {
+            acceptsAgainAt = nil
+            for (index, listener) in listeners.enumerated() {
+                try? poller.add(
+                    listener.descriptor.number, token: Self.listenerTokens + UInt64(index), interest: .read)
+            }
+        }
+        for connection in connections.all {
+            switch connection.tick(now: now.monotonic) {
+            case .nothing: continue
+            case .heartbeat:
+                connection.send(.heartbeat, now: now.monotonic)
+                touch(connection)
+            case .lost(let error):
+                logger.notice(
+                    "a connection was given up: \(error)", ["BROKER_CONNECTION": String(connection.id.rawValue)])
+                connection.send(.response(0, .refused(error)), now: now.monotonic)
+                try? connection.flush(now: now.monotonic) { _ in nil }
+                close(connection)
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+import BrokerProtocol
+import LinuxIO
+
+/// Bytes on their way to a socket.
+struct OutputBuffer {
+    private var writer = ByteWriter()
+    private var sent = 0
+
+    var count: Int { writer.bytes.count - sent }
+    var isEmpty: Bool { count == 0 }
+
+    mutating func add(_ frame: Frame) { frame.encode(into: &writer) }
+
+    /// Writes what the socket takes.
+    /// - Returns: How many bytes it took.
+    mutating func flush(to descriptor: borrowing Descriptor) throws(SystemError) -> Int {
+        let before = sent
+        while sent < writer.bytes.count {
+            guard let count = try descriptor.write(writer.bytes, from: sent) else { break }
+            sent += count
+        }
+        let taken = sent - before
+        if sent == writer.bytes.count {
+            // A burst's memory is given back; an ordinary turn's is kept.
+            if writer.bytes.capacity > 256 << 10 {
+                writer = ByteWriter()
+            } else {
+                writer.bytes.removeAll(keepingCapacity: true)
+            }
+            sent = 0
+        } else if sent > 1 << 20 {
+            writer.bytes.removeFirst(sent)
+            sent = 0
+        }
+        return taken
+    }
+}

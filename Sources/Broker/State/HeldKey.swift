@@ -1,0 +1,46 @@
+import BrokerProtocol
+
+/// An ordering key that a message of a subscription holds: from its first delivery until it is settled for good or
+/// dead, also while it waits for its retry. Messages of the key that come to their turn meanwhile are blocked.
+struct HeldKey {
+    let owner: MessageID
+    /// By priority, then in publish order.
+    var waiting = Heap<Waiting>()
+
+    struct Waiting: Comparable {
+        let priority: UInt8
+        let message: MessageID
+        static func < (left: Self, right: Self) -> Bool {
+            left.priority == right.priority ? left.message < right.message : left.priority > right.priority
+        }
+    }
+}
+
+extension Subscription {
+    func isHeld(_ key: String, against id: MessageID) -> Bool { keys[key].map { $0.owner != id } ?? false }
+
+    /// The message takes the key, if nobody has it.
+    func hold(_ key: String, for id: MessageID) {
+        if keys[key] == nil { keys[key] = HeldKey(owner: id) }
+    }
+
+    /// A ready message whose key is held leaves the row until the key is free.
+    func block(_ id: MessageID, _ entry: MessageEntry, _ key: String) {
+        claim(id, entry)
+        move(id, to: .blocked, priority: entry.priority)
+        keys[key]?.waiting.insert(HeldKey.Waiting(priority: entry.priority, message: id))
+    }
+
+    /// The message gives the key back, if it has it.
+    /// - Returns: The blocked message that is next; the others stay blocked behind it.
+    func free(_ key: String, from id: MessageID) -> MessageID? {
+        guard var held = keys[key], held.owner == id else { return nil }
+        while let next = held.waiting.removeFirst()?.message {
+            guard slots[next]?.place == .blocked else { continue }
+            keys[key] = HeldKey(owner: next, waiting: held.waiting)
+            return next
+        }
+        keys[key] = nil
+        return nil
+    }
+}

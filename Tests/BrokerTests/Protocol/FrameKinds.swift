@@ -1,0 +1,69 @@
+import BrokerProtocol
+
+/// Every case of the protocol's enums. A new case does not compile until it stands here, and fails the tests until
+/// docs/PROTOCOL.md has a vector for it.
+enum RequestKind: CaseIterable {
+    case hello, ping, publish, commit, subscribe, credit, unsubscribe, settle, extend, pop
+    case topicCreate, topicSet, topicDelete, topicList
+    case subscriptionCreate, subscriptionSet, subscriptionDelete
+    case status, peek, deadList, deadRedrive, deadPurge
+
+    init(_ request: Request) {
+        switch request {
+        case .hello: self = .hello
+        case .ping: self = .ping
+        case .publish: self = .publish
+        case .commit: self = .commit
+        case .subscribe: self = .subscribe
+        case .credit: self = .credit
+        case .unsubscribe: self = .unsubscribe
+        case .settle: self = .settle
+        case .extend: self = .extend
+        case .pop: self = .pop
+        case .topicCreate: self = .topicCreate
+        case .topicSet: self = .topicSet
+        case .topicDelete: self = .topicDelete
+        case .topicList: self = .topicList
+        case .subscriptionCreate: self = .subscriptionCreate
+        case .subscriptionSet: self = .subscriptionSet
+        case .subscriptionDelete: self = .subscriptionDelete
+        case .status: self = .status
+        case .peek: self = .peek
+        case .deadList: self = .deadList
+        case .deadRedrive: self = .deadRedrive
+        case .deadPurge: self = .deadPurge
+        }
+    }
+}
+
+enum ResponseKind: CaseIterable {
+    case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+
+    init(_ response: Response) {
+        switch response {
+        case .refused: self = .refused
+        case .hello: self = .hello
+        case .done: self = .done
+        case .published: self = .published
+        case .committed: self = .committed
+        case .settled: self = .settled
+        case .popped: self = .popped
+        case .topics: self = .topics
+        case .status: self = .status
+        case .messages: self = .messages
+        case .deadLetters: self = .deadLetters
+        case .count: self = .count
+        }
+    }
+}
+
+enum PushKind: CaseIterable {
+    case deliveries, consumerEnded
+
+    init(_ push: Frame.Push) {
+        switch push {
+        case .deliveries: self = .deliveries
+        case .consumerEnded: self = .consumerEnded
+        }
+    }
+}

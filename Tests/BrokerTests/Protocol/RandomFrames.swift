@@ -1,0 +1,265 @@
+import BrokerProtocol
+
+/// Frames of every kind from a seed.
+struct RandomFrames {
+    /// Xorshift (Marsaglia 2003): seeded, the same everywhere.
+    struct Generator: RandomNumberGenerator {
+        private var state: UInt64
+        init(seed: UInt64) { state = seed == 0 ? 0x9E37_79B9_7F4A_7C15 : seed }
+        mutating func next() -> UInt64 {
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return state
+        }
+    }
+
+    var random: Generator
+    init(seed: UInt64) { random = Generator(seed: seed) }
+
+    mutating func frame(from side: ProtocolPage.Direction) -> Frame {
+        if number(0...30) == 0 { return .heartbeat }
+        if side == .client { return .request(anyNumber(), request(RequestKind.allCases[pick(RequestKind.allCases)])) }
+        if number(0...3) == 0 { return .push(push(PushKind.allCases[pick(PushKind.allCases)])) }
+        return .response(anyNumber(), response(ResponseKind.allCases[pick(ResponseKind.allCases)]))
+    }
+
+    // MARK: Parts
+
+    mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
+    mutating func flip() -> Bool { Bool.random(using: &random) }
+    private mutating func pick<Element>(_ values: [Element]) -> Int { number(0...(values.count - 1)) }
+
+    /// Small ones, all of them, and the edges.
+    private mutating func anyNumber<Number: FixedWidthInteger>() -> Number {
+        switch number(0...5) {
+        case 0: .min
+        case 1: .max
+        case 2: Number.random(in: .min ... .max, using: &random)
+        default: Number(number(0...100))
+        }
+    }
+
+    private mutating func list<Element>(_ most: Int = 4, _ make: (inout Self) -> Element) -> [Element] {
+        (0..<number(0...most)).map { _ in make(&self) }
+    }
+
+    private mutating func maybe<Value>(_ make: (inout Self) -> Value) -> Value? { flip() ? make(&self) : nil }
+
+    private mutating func text() -> String {
+        let alphabet = Array("abcdefgh XYZ019.-_@\"\\\n\u{0}äßçЖ漢字🫖e\u{301}")
+        return String(list(number(0...9) == 0 ? 400 : 12) { alphabet[$0.pick(alphabet)] })
+    }
+
+    private mutating func blob() -> [UInt8] {
+        list(number(0...9) == 0 ? 5_000 : 40) { UInt8(truncatingIfNeeded: $0.random.next()) }
+    }
+
+    private mutating func topic() -> TopicName {
+        let alphabet = Array("abcdefghij.-_019äßЖ漢🫖")
+        let text = String((0..<number(1...12)).map { _ in alphabet[pick(alphabet)] })
+        guard let name = TopicName(text) else { preconditionFailure("\(text) is a good name") }
+        return name
+    }
+
+    private mutating func subscription() -> SubscriptionName {
+        SubscriptionName(topic: topic(), name: flip() ? topic().text : SubscriptionName.defaultName)
+    }
+
+    private mutating func headers() -> [Header] { list(3) { Header($0.text(), $0.text()) } }
+    private mutating func time() -> WallTime { WallTime(milliseconds: anyNumber()) }
+    private mutating func message() -> MessageID { MessageID(rawValue: anyNumber()) }
+    private mutating func consumer() -> ConsumerID { ConsumerID(rawValue: anyNumber()) }
+    private mutating func span() -> Int64 { max(anyNumber(), 0) }
+
+    private mutating func start() -> StartPosition {
+        switch number(0...3) {
+        case 0: .beginning
+        case 1: .now
+        case 2: .time(time())
+        default: .message(message())
+        }
+    }
+
+    private mutating func outgoing() -> OutgoingMessage {
+        OutgoingMessage(
+            topic: topic(), body: blob(), headers: headers(), priority: anyNumber(), orderingKey: maybe { $0.text() },
+            deliverAt: maybe { $0.time() }, expiresAt: maybe { $0.time() }, dedupID: maybe { $0.text() })
+    }
+
+    private mutating func verdict() -> Verdict {
+        switch number(0...5) {
+        case 0: .fail(error: text(), afterMilliseconds: maybe { $0.span() })
+        case 1: .release(afterMilliseconds: maybe { $0.span() })
+        case 2: .reject(reason: text())
+        default: .ack
+        }
+    }
+
+    /// Runs, gaps and repetitions; below the last lease, which cannot stand in a run.
+    private mutating func leases() -> [LeaseID] {
+        var next = UInt64(number(0...1_000_000)) << UInt64(number(0...40))
+        return list(30) { frames in
+            defer { next += UInt64(frames.number(0...9) == 0 ? frames.number(0...5) : 1) }
+            return LeaseID(rawValue: next)
+        }
+    }
+
+    private mutating func settlements() -> [Settlement] {
+        var current = verdict()
+        return leases().map { lease in
+            if number(0...4) == 0 { current = verdict() }
+            return Settlement(lease, current)
+        }
+    }
+
+    private mutating func delivery() -> Delivery {
+        Delivery(
+            consumer: consumer(), lease: LeaseID(rawValue: anyNumber()), leaseMilliseconds: anyNumber(), id: message(),
+            subscription: subscription(), attempt: anyNumber(), publishedAt: time(), redrives: anyNumber(),
+            lastError: maybe { $0.text() }, headers: headers(), body: blob())
+    }
+
+    private mutating func deadLetter() -> DeadLetter {
+        DeadLetter(
+            id: message(), subscription: subscription(), reason: text(), lastError: maybe { $0.text() },
+            attempts: anyNumber(), redrives: anyNumber(), publishedAt: time(), deadAt: time(), headers: headers(),
+            body: blob())
+    }
+
+    private mutating func error() -> BrokerError {
+        BrokerError(BrokerError.Code.allCases[pick(BrokerError.Code.allCases)], text())
+    }
+
+    private mutating func receipt() -> PublishReceipt { PublishReceipt(id: message(), isDuplicate: flip()) }
+
+    private mutating func deliverySettings() -> DeliverySettings {
+        var settings = DeliverySettings()
+        settings.attemptsMax = anyNumber()
+        settings.leaseMilliseconds = anyNumber()
+        settings.leaseTotalMilliseconds = anyNumber()
+        settings.backoffBaseMilliseconds = anyNumber()
+        settings.backoffCapMilliseconds = anyNumber()
+        settings.poisonDeathsMax = anyNumber()
+        return settings
+    }
+
+    private mutating func topicSettings() -> TopicSettings {
+        var settings = TopicSettings()
+        settings.messagesMax = anyNumber()
+        settings.dedupWindowMilliseconds = anyNumber()
+        settings.delivery = deliverySettings()
+        return settings
+    }
+
+    private mutating func topicStatus() -> TopicStatus {
+        var topic = TopicStatus(name: topic(), settings: topicSettings())
+        topic.messages = anyNumber()
+        topic.published = anyNumber()
+        topic.subscriptions = list { frames in
+            var status = SubscriptionStatus(name: frames.subscription())
+            status.settings = frames.maybe { $0.deliverySettings() }
+            status.consumers = frames.anyNumber()
+            status.ready = frames.anyNumber()
+            status.delayed = frames.anyNumber()
+            status.leased = frames.anyNumber()
+            status.dead = frames.anyNumber()
+            status.delivered = frames.anyNumber()
+            status.acknowledged = frames.anyNumber()
+            return status
+        }
+        return topic
+    }
+
+    private mutating func brokerStatus() -> BrokerStatus {
+        var status = BrokerStatus()
+        status.version = text()
+        status.epoch = anyNumber()
+        status.uptimeMilliseconds = anyNumber()
+        status.connections = anyNumber()
+        status.topics = anyNumber()
+        status.messages = anyNumber()
+        status.ready = anyNumber()
+        status.delayed = anyNumber()
+        status.leased = anyNumber()
+        status.dead = anyNumber()
+        status.published = anyNumber()
+        status.delivered = anyNumber()
+        status.acknowledged = anyNumber()
+        status.logSegments = anyNumber()
+        status.logFreeBytes = anyNumber()
+        return status
+    }
+}
+
+// MARK: Frames
+
+extension RandomFrames {
+    mutating func request(_ kind: RequestKind) -> Request {
+        switch kind {
+        case .hello:
+            .hello(
+                versions: list { $0.anyNumber() }, client: text(), instance: text(), heartbeatMilliseconds: anyNumber())
+        case .ping: .ping
+        case .publish: .publish(list { $0.outgoing() })
+        case .commit: .commit(publishes: list { $0.outgoing() }, settlements: settlements())
+        case .subscribe:
+            .subscribe(
+                consumer: consumer(), subscription: subscription(), credit: anyNumber(), start: start(),
+                leaseMilliseconds: maybe { $0.span() })
+        case .credit: .credit(consumer: consumer(), credit: anyNumber())
+        case .unsubscribe: .unsubscribe(consumer: consumer())
+        case .settle: .settle(settlements())
+        case .extend: .extend(leases(), milliseconds: anyNumber())
+        case .pop: .pop(list { $0.subscription() }, timeoutMilliseconds: anyNumber(), acknowledges: flip())
+        case .topicCreate: .topicCreate(topic(), topicSettings())
+        case .topicSet: .topicSet(topic(), topicSettings())
+        case .topicDelete: .topicDelete(topic())
+        case .topicList: .topicList
+        case .subscriptionCreate: .subscriptionCreate(subscription(), start())
+        case .subscriptionSet: .subscriptionSet(subscription(), maybe { $0.deliverySettings() })
+        case .subscriptionDelete: .subscriptionDelete(subscription())
+        case .status: .status
+        case .peek: .peek(topic(), from: message(), limit: anyNumber())
+        case .deadList: .deadList(subscription(), from: message(), limit: anyNumber())
+        case .deadRedrive: .deadRedrive(subscription(), list { $0.message() })
+        case .deadPurge: .deadPurge(subscription(), list { $0.message() })
+        }
+    }
+
+    mutating func response(_ kind: ResponseKind) -> Response {
+        switch kind {
+        case .refused: .refused(error())
+        case .hello:
+            .hello(
+                version: anyNumber(), broker: text(), identity: anyNumber(), heartbeatMilliseconds: anyNumber(),
+                limits: limits())
+        case .done: .done
+        case .published: .published(list { $0.flip() ? .success($0.receipt()) : .failure($0.error()) })
+        case .committed: .committed(list { $0.receipt() })
+        case .settled: .settled(list(30) { frames in frames.maybe { $0.error() } })
+        case .popped: .popped(maybe { $0.delivery() })
+        case .topics: .topics(list { $0.topicStatus() })
+        case .status: .status(brokerStatus())
+        case .messages: .messages(list { $0.delivery() })
+        case .deadLetters: .deadLetters(list { $0.deadLetter() })
+        case .count: .count(anyNumber())
+        }
+    }
+
+    mutating func push(_ kind: PushKind) -> Frame.Push {
+        switch kind {
+        case .deliveries: .deliveries(list { $0.delivery() })
+        case .consumerEnded: .consumerEnded(consumer(), maybe { $0.error() })
+        }
+    }
+
+    private mutating func limits() -> ProtocolLimits {
+        var limits = ProtocolLimits()
+        limits.frameBytesMax = anyNumber()
+        limits.bodyBytesMax = anyNumber()
+        limits.headersBytesMax = anyNumber()
+        limits.leasesPerConnectionMax = anyNumber()
+        return limits
+    }
+}

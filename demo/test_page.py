@@ -1,0 +1,146 @@
+"""The client and docs/PROTOCOL.md agree. Run all tests of the demo with: python3 -m unittest discover demo"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unittest
+from pathlib import Path
+from typing import Any, Iterator
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from brokerd_frames import (
+    HEARTBEAT, BrokerError, Cutter, DeadLetter, Delivery, Malformed, Message, Receipt, Run, frame_bytes, request_bytes)
+
+PAGE = Path(__file__).parent.parent / "docs" / "PROTOCOL.md"
+LEASE = 7 << 40 | 1
+NEW_YEAR = 1_767_225_600_000
+USUAL = {
+    "attempts_max": 10, "lease": 30_000, "lease_total": 43_200_000, "backoff_base": 1_000, "backoff_cap": 600_000,
+    "poison_deaths_max": 3}
+EAGER = {
+    "attempts_max": 3, "lease": 5_000, "lease_total": 60_000, "backoff_base": 0, "backoff_cap": 1_000,
+    "poison_deaths_max": 1}
+
+
+def blocks(word: str) -> Iterator[tuple[str, str, bytes]]:
+    """Name, direction and bytes of the page's blocks."""
+    for head, body in re.findall(rf"^```{word} (.*?)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S):
+        attributes = dict(part.split("=") for part in head.split())
+        lines = [line.split("#")[0] for line in body.splitlines() if not line.startswith("!")]
+        yield attributes["name"], attributes["direction"], bytes.fromhex("".join(lines))
+
+
+REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "hello": ("hello", 1, {"versions": [1], "client": "shop", "instance": "shop-1", "heartbeat": 10_000}),
+    "ping": ("ping", 2, {}),
+    "publish": ("publish", 3, {"messages": [
+        Message("order.created", '{"name":"Zoë"}'.encode(), (("content-type", "application/json"),),
+                dedup_id="order-1001"),
+        Message("log", b"")]}),
+    "publish-every-field": ("publish", 4, {"messages": [
+        Message("order.created", b"x", (("a", "1"), ("b", "")), 9, "customer-7", NEW_YEAR, NEW_YEAR + 3_600_000,
+                "d-1")]}),
+    "commit": ("commit", 5, {
+        "messages": [Message("payment.process", b"{}", dedup_id="pay-1001")], "runs": [Run(LEASE)]}),
+    "subscribe": ("subscribe", 6, {
+        "consumer": 1, "subscription": "order.created@email", "credit": 50, "start": ("beginning", 0), "lease": -1}),
+    "subscribe-from-a-time": ("subscribe", 7, {
+        "consumer": 2, "subscription": "order.created@audit", "credit": 1, "start": ("time", NEW_YEAR),
+        "lease": 60_000}),
+    "subscribe-bare-topic": ("subscribe", 8, {
+        "consumer": 3, "subscription": "order.created", "credit": 1, "start": ("now", 0), "lease": -1}),
+    "credit": ("credit", 9, {"consumer": 1, "credit": 0}),
+    "unsubscribe": ("unsubscribe", 10, {"consumer": 1}),
+    "settle": ("settle", 11, {"runs": [
+        Run(LEASE, 3), Run(LEASE + 3, 1, "fail", "smtp: 451 try later", 5_000), Run(LEASE + 4, 2, "release"),
+        Run(LEASE + 9, 1, "reject", "no such customer")]}),
+    "extend": ("extend", 12, {"runs": [(LEASE, 2), (LEASE + 9, 1)], "milliseconds": 30_000}),
+    "pop": ("pop", 13, {
+        "subscriptions": ["urgent@default", "order.created@email"], "timeout": 5_000, "acknowledges": 0}),
+    "topic-create": ("topic_create", 14, {
+        "topic": "order.created",
+        "settings": {"messages_max": 100_000, "dedup_window": 600_000, "delivery": USUAL}}),
+    "topic-set": ("topic_set", 15, {
+        "topic": "order.created", "settings": {"messages_max": 0, "dedup_window": 0, "delivery": EAGER}}),
+    "topic-delete": ("topic_delete", 16, {"topic": "order.created"}),
+    "topic-list": ("topic_list", 17, {}),
+    "subscription-create": ("subscription_create", 18, {
+        "subscription": "order.created@audit", "start": ("message", 1001)}),
+    "subscription-set": ("subscription_set", 19, {
+        "subscription": "order.created@email", "settings": USUAL | {"attempts_max": 20}}),
+    "subscription-follows-its-topic": ("subscription_set", 20, {
+        "subscription": "order.created@email", "settings": None}),
+    "subscription-delete": ("subscription_delete", 21, {"subscription": "order.created@audit"}),
+    "status": ("status", 22, {}),
+    "peek": ("peek", 23, {"topic": "order.created", "from_id": 1001, "limit": 10}),
+    "dead-list": ("dead_list", 24, {"subscription": "order.created@email", "from_id": 0, "limit": 100}),
+    "dead-redrive": ("dead_redrive", 25, {"subscription": "order.created@email", "ids": []}),
+    "dead-purge": ("dead_purge", 26, {"subscription": "order.created@email", "ids": [1001, 1002]}),
+}
+ANSWERS: dict[str, Any] = {
+    "deliveries": [Delivery(
+        1, LEASE, 30_000, 1001, "order.created@email", 2, NEW_YEAR, 0, "smtp: 451 try later",
+        (("content-type", "application/json"),), b'{"order":1001}')],
+    "consumer-ended": (1, BrokerError(102, "the subscription was deleted")),
+    "consumer-ended-drained": (1, None),
+    "heartbeat-of-the-broker": None,
+    "refused": BrokerError(110, "the topic order.created exists"),
+    "refused-with-an-unknown-code": BrokerError(777, "new"),
+    "hello-answer": {
+        "version": 1, "broker": "brokerd 0.1.0", "identity": 0x0123456789ABCDEF, "heartbeat": 10_000,
+        "frame_max": 8 << 20, "body_max": 1 << 20, "headers_max": 16 << 10, "leases_max": 10_000},
+    "done": None,
+    "published": [Receipt(1001), Receipt(1000, True), BrokerError(209, "log holds 100 unsettled messages")],
+    "committed": [Receipt(1002), Receipt(1002, True)],
+    "settled": [None, None, None, BrokerError(105, "lease ended before"), None, None, None],
+    "popped": Delivery(0, LEASE + 10, 30_000, 1003, "urgent@default", 1, NEW_YEAR, 0, None, (), b"x"),
+    "popped-nothing": None,
+    "topics": [{
+        "name": "order.created", "settings": {"messages_max": 0, "dedup_window": 600_000, "delivery": USUAL},
+        "messages": 12, "published": 5000, "subscriptions": [{
+            "name": "order.created@email", "settings": None, "consumers": 2, "ready": 7, "delayed": 2, "leased": 3,
+            "dead": 1, "delivered": 5100, "acknowledged": 4987}]}],
+    "status-answer": {
+        "version": "0.1.0", "epoch": 7, "uptime": 60_000, "connections": 4, "topics": 1, "messages": 12, "ready": 7,
+        "delayed": 2, "leased": 3, "dead": 1, "published": 5000, "delivered": 5100, "acknowledged": 4987,
+        "log_segments": 3, "log_free_bytes": 1 << 30},
+    "messages": [Delivery(0, 0, 0, 1001, "order.created@default", 0, NEW_YEAR, 0, None, (), b"{}")],
+    "dead-letters": [DeadLetter(
+        1001, "order.created@email", "rejected: no such customer", None, 1, 0, NEW_YEAR, NEW_YEAR + 1000,
+        (("k", "v"),), b"{}")],
+    "count": 3,
+}
+
+
+class Page(unittest.TestCase):
+    """The client was written from docs/PROTOCOL.md; here the page's vectors judge it."""
+
+    def test_requests_are_written_as_the_page_shows(self) -> None:
+        vectors = {name: data for name, direction, data in blocks("vector") if direction == "client"}
+        self.assertEqual(vectors.pop("heartbeat"), frame_bytes(HEARTBEAT, 0))
+        self.assertEqual(vectors.keys(), REQUESTS.keys())
+        for name, (request, correlation, fields) in REQUESTS.items():
+            self.assertEqual(request_bytes(request, correlation, **fields).hex(" "), vectors[name].hex(" "), name)
+
+    def test_what_the_broker_sends_is_read_as_the_page_says(self) -> None:
+        vectors = {name: data for name, direction, data in blocks("vector") if direction == "broker"}
+        self.assertEqual(vectors.keys(), ANSWERS.keys())
+        for name, data in vectors.items():
+            cutter = Cutter()
+            pieces = [frame for byte in data for frame in cutter.feed(bytes([byte]))]
+            self.assertEqual([frame.value for frame in pieces], [ANSWERS[name]], name)
+
+    def test_malformed_frames_of_a_broker_are_refused(self) -> None:
+        names = []
+        for name, direction, data in blocks("malformed"):
+            if direction == "broker" and name != "commit-half-refused":
+                names.append(name)
+                with self.assertRaises(Malformed, msg=name):
+                    list(Cutter().feed(data))
+        self.assertGreater(len(names), 5)
+
+
+if __name__ == "__main__":
+    unittest.main()
