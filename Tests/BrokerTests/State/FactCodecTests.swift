@@ -87,7 +87,8 @@ import Testing
         let topic = TopicID(rawValue: .max)
         let subscription = SubscriptionID(rawValue: .max)
         let message = PublishedMessage(
-            id: id(.max), topic: TopicID(rawValue: 1), publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil, expiresAt: nil,
+            id: id(.max), topic: TopicID(rawValue: 1), publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
+            expiresAt: nil,
             dedupID: nil, headers: [], body: [])
         for fact in [
             Fact.topicDeleted(topic), .subscriptionDeleted(subscription), .published(message), .restated(message, []),

@@ -10,6 +10,7 @@ extension Simulation {
         if chance(50) { message.priority = UInt8(pick(0...9)) }
         if chance(20) { message.deliverAt = now.wall.adding(milliseconds: pick(-2_000...8_000)) }
         if chance(20) { message.expiresAt = now.wall.adding(milliseconds: pick(-500...9_000)) }
+        if chance(40) { message.orderingKey = "key-\(pick(0...1))" }
         if chance(30) { message.dedupID = "dedup-\(pick(0...5))" }
         return message
     }
@@ -200,14 +201,12 @@ extension Simulation {
         }
         for name in names where !model.pops.contains(where: { $0.names.contains(name) }) {
             let at = model.index(name)!
-            if !model.deliverable(at).isEmpty {
-                guard effects.count == 1, case .answerPop(origin, let notice)? = effects.first else {
-                    throw Disagreement(description: "a pop that should have taken from \(name): \(effects)")
-                }
-                try demand("the first that has one", notice.subscription, name)
-                return try acceptPopped(notice, session, acknowledges: acknowledges)
+            if model.takeNext(at) == nil { continue }
+            guard effects.count == 1, case .answerPop(origin, let notice)? = effects.first else {
+                throw Disagreement(description: "a pop that should have taken from \(name): \(effects)")
             }
-            for message in model.ready(at) { model.die(name.topic.text, name.name, message.id, "expired") }
+            try demand("the first that has one", notice.subscription, name)
+            return try acceptPopped(notice, session, acknowledges: acknowledges)
         }
         if timeout == 0 { return try demand("an empty pop", effects, [.respond(origin, .popped(nil))]) }
         try demand("a pop that waits", effects, [])

@@ -74,15 +74,23 @@ extension Simulation {
         moments = [(journal.end, model)]
     }
 
-    /// A message that moved in the log after its time had come stands there as ready.
+    /// A message that moved in the log after its time had come stands there as ready; if no attempt counts, it has given
+    /// its key back.
     private func allowRestated() {
         for topic in model.topics.indices {
             for second in model.topics[topic].subscriptions.indices {
                 let subscription = model.topics[topic].subscriptions[second]
                 let name = SubscriptionName("\(model.topics[topic].name)@\(subscription.name)")!
-                for (id, slot) in subscription.slots where slot.waited != nil {
-                    guard state.subscription(named: name)?.slots[id]?.place == .ready else { continue }
-                    model.topics[topic].subscriptions[second].slots[id]?.place = .ready
+                let real = state.subscription(named: name)
+                for (id, slot) in subscription.slots {
+                    let place = real?.slots[id]?.place
+                    if slot.waited != nil, place == .ready || place == .blocked {
+                        model.topics[topic].subscriptions[second].slots[id]?.place = .ready
+                    }
+                    if slot.holdsKey, slot.attempts == 0, slot.place == .ready || place == .ready {
+                        let holds = real?.keys.values.contains { $0.owner == id } ?? false
+                        model.topics[topic].subscriptions[second].slots[id]?.holdsKey = holds
+                    }
                 }
             }
         }
