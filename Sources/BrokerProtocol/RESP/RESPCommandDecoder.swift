@@ -145,7 +145,10 @@ package struct RESPCommandDecoder: Sendable {
         if bulkBytes == nil {
             guard let line = try takeLengthLine("bulk count") else { return nil }
             guard buffer[line.lowerBound] == UInt8(ascii: "$") else { throw notABulk(buffer[line.lowerBound]) }
-            let room = limits.commandBytesMax - commandBytes - (start - line.lowerBound) - 2
+            // Its own line end, and the shortest form of the arguments behind it, must fit as well.
+            let room =
+                limits.commandBytesMax - commandBytes - (start - line.lowerBound) - 2
+                - (missingCount - 1) * Self.argumentBytesMin
             guard let length = RESPWords.integer(buffer[line].dropFirst()), length >= 0,
                 length <= min(limits.bulkBytesMax, room)
             else { throw "ERR Protocol error: invalid bulk length" }

@@ -41,8 +41,9 @@ package enum RESPWords {
     /// - Throws: Redis's own words for no number, a negative one and one that is too large.
     package static func timeoutSeconds(_ argument: [UInt8]) throws(RESPError) -> Duration {
         let noFloat: RESPError = "ERR timeout is not a float or out of range"
-        guard argument.count < floatBytesMax, let text = String(validating: argument, as: UTF8.self),
-            let seconds = Double(text), !seconds.isNaN
+        // A zero byte would end the number for the parser.
+        guard argument.count < floatBytesMax, !argument.contains(0),
+            let text = String(validating: argument, as: UTF8.self), let seconds = Double(text), !seconds.isNaN
         else { throw noFloat }
         let milliseconds = (seconds * 1_000).rounded(.up)
         // The negative fraction of a millisecond rounds up to zero.
