@@ -10,6 +10,7 @@ struct ConfigurationSource {
     let path: String?
     let dataDirectory: String?
     let listen: [Endpoint]
+    let redisListen: [Endpoint]
 
     func read() throws(ConfigurationError) -> (configuration: BrokerConfiguration, logLevel: LogLevel) {
         let file = try ConfigurationFile(path: path ?? Self.defaultPath, isRequired: path != nil)
@@ -17,6 +18,7 @@ struct ConfigurationSource {
         var configuration = reader.configuration
         if let dataDirectory { configuration.dataDirectory = dataDirectory }
         if !listen.isEmpty { configuration.listen = listen }
+        if !redisListen.isEmpty { configuration.redisListen = redisListen }
         return (configuration, reader.logLevel)
     }
 }

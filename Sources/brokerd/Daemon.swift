@@ -68,17 +68,26 @@ final class Daemon {
         } catch {
             throw Failure(code: .osError, text: "\(error)")
         }
-        if !listeners.isEmpty { return listeners }
-        let endpoints = configuration.listen.isEmpty ? [.tcp(host: "127.0.0.1", port: 7470)] : configuration.listen
-        for endpoint in endpoints {
-            do throws(SystemError) {
-                listeners.append(try Listener(on: endpoint))
-            } catch {
-                for listener in listeners { listener.close() }
-                throw Self.failure(of: error, on: endpoint)
+        for (wire, endpoints) in ownEndpoints(beside: listeners) {
+            for endpoint in endpoints {
+                do throws(SystemError) {
+                    listeners.append(try Listener(on: endpoint, wire: wire))
+                } catch {
+                    for listener in listeners { listener.close() }
+                    throw Self.failure(of: error, on: endpoint)
+                }
             }
         }
         return listeners
+    }
+
+    /// What systemd passed stands for what the configuration says of the same protocol.
+    private func ownEndpoints(beside inherited: [Listener]) -> [(Listener.Wire, [Endpoint])] {
+        var native = configuration.listen
+        if native.isEmpty && inherited.isEmpty { native = [.tcp(host: "127.0.0.1", port: 7470)] }
+        if inherited.contains(where: { $0.wire == .native }) { native = [] }
+        let hasRedis = inherited.contains { $0.wire == .redis }
+        return [(.native, native), (.redis, hasRedis ? [] : configuration.redisListen)]
     }
 
     private static func failure(of error: SystemError, on endpoint: Endpoint) -> Failure {

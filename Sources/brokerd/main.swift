@@ -10,6 +10,7 @@ let syntax = CommandSyntax(
         .init(
             "listen", short: "l", value: "URL",
             help: "tcp://HOST:PORT or unix:///PATH, repeatable (default tcp://127.0.0.1:7470)"),
+        .init("redis-listen", value: "URL", help: "the same for Redis clients, repeatable (default: none)"),
         .init("config", short: "c", value: "FILE", help: "configuration; FILE.d/*.conf is read after it"),
         .init("check", help: "read the configuration, say what is wrong with it, and end"),
         .init("version", help: "show the version"),
@@ -37,15 +38,17 @@ if input.has("version") {
 }
 if let operand = input.operands.first { fail(.usage, "unexpected argument \(operand); see brokerd --help") }
 
-var listen: [Endpoint] = []
-for text in input.values("listen") {
-    guard let endpoint = Endpoint(text) else {
-        fail(.usage, "--listen \(text): expected tcp://HOST:PORT or unix:///PATH")
+func endpoints(_ option: String) -> [Endpoint] {
+    input.values(option).map { text in
+        guard let endpoint = Endpoint(text) else {
+            fail(.usage, "--\(option) \(text): expected tcp://HOST:PORT or unix:///PATH")
+        }
+        return endpoint
     }
-    listen.append(endpoint)
 }
 let source = ConfigurationSource(
-    path: input.value("config"), dataDirectory: input.value("data-dir"), listen: listen)
+    path: input.value("config"), dataDirectory: input.value("data-dir"), listen: endpoints("listen"),
+    redisListen: endpoints("redis-listen"))
 do {
     let reader = try source.read()
     if input.has("check") {

@@ -8,6 +8,10 @@ public struct BrokerConfiguration: Equatable, Sendable {
     public var dataDirectory: String
     /// Where clients connect; none for a broker that is used in-process only.
     package var listen: [Endpoint] = []
+    /// Where Redis clients connect.
+    package var redisListen: [Endpoint] = []
+    /// How long a consumer of a Redis group has a delivery; 0 means until somebody acknowledges or claims it.
+    public var redisLeaseMilliseconds: Int64 = 0
 
     public var connectionsMax = 10_000
     /// The `length` of a frame, 1 KiB to 15 MiB: a frame's publishes must fit into one log record.
@@ -54,10 +58,13 @@ public struct BrokerConfiguration: Equatable, Sendable {
     public init(dataDirectory: String) { self.dataDirectory = dataDirectory }
 
     var stateLimits: StateLimits {
-        StateLimits(
+        var limits = StateLimits(
             bodyBytesMax: bodyBytesMax, headersBytesMax: headersBytesMax, topicsMax: topicsMax,
             subscriptionsMax: subscriptionsMax, consumersPerConnectionMax: consumersPerConnectionMax,
             leasesPerConnectionMax: leasesPerConnectionMax, delayedMax: delayedMax, defaults: defaults)
+        limits.groupLeaseMilliseconds = redisLeaseMilliseconds
+        limits.replyBytesMax = outputBytesMax
+        return limits
     }
 
     var protocolLimits: ProtocolLimits {

@@ -26,6 +26,10 @@ package struct ConfigurationReader {
         case "listen":
             configuration.listen.append(
                 try entry.read("tcp://HOST:PORT or unix:///PATH") { Endpoint($0) })
+        case "redis_listen":
+            configuration.redisListen.append(
+                try entry.read("tcp://HOST:PORT or unix:///PATH") { Endpoint($0) })
+        case "redis_lease": configuration.redisLeaseMilliseconds = try redisLease(entry)
         case "connections_max": configuration.connectionsMax = try entry.number(in: 1...1_000_000)
         case "frame_max": configuration.frameBytesMax = try size(entry, 1 << 10...15 << 20)
         case "body_max": configuration.bodyBytesMax = try size(entry, 1...15 << 20)
@@ -49,7 +53,7 @@ package struct ConfigurationReader {
 
     private static let levels = LogLevel.allCases.map(\.name).joined(separator: ", ")
     private static let keys = [
-        "data_dir", "listen", "connections_max", "frame_max", "body_max", "headers_max", "topics_max",
+        "data_dir", "listen", "redis_listen", "redis_lease", "connections_max", "frame_max", "body_max", "headers_max", "topics_max",
         "subscriptions_max", "consumers_max", "leases_max", "unconfirmed_max", "delayed_max", "output_max",
         "heartbeat", "drain_timeout", "log_level", "segment_size", "log_reserve", "disk_free_min",
     ]
@@ -68,6 +72,12 @@ package struct ConfigurationReader {
         return try entry.read("a time span from \(bounds[0]) to \(bounds[1]), such as 250ms or 30s") { text in
             SettingText.milliseconds(text).flatMap { range.contains($0) ? $0 : nil }
         }
+    }
+
+    private func redisLease(_ entry: ConfigurationEntry) throws(ConfigurationError) -> Int64 {
+        let milliseconds = try span(entry, 0...Lease.millisecondsMax)
+        guard milliseconds == 0 || milliseconds >= 100 else { throw entry.error("redis_lease is 0 or 100ms to 12h") }
+        return milliseconds
     }
 
     /// A setting of a topic or a subscription.

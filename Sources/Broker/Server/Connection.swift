@@ -3,16 +3,18 @@ import LinuxIO
 
 /// One client's socket with its buffers. Confined to the loop.
 final class Connection {
+    /// What the client speaks; the listener decides.
+    enum Wire {
+        case native(NativeWire)
+        case redis(RedisWire)
+    }
+
     let id: SessionID
     let token: UInt64
     let descriptor: Descriptor
-    private(set) var session: NativeSession
-    private var decoder: FrameDecoder
-    private let frameBytesMax: Int
+    let wire: Wire
     private var output = OutputBuffer()
     private let outputBytesMax: Int
-    /// Deliveries that are encoded when the output has room: a slow client costs no bodies.
-    private var deliveries = SlidingArray<Notice>()
     /// Nothing more is read; it closes when the output is gone.
     private(set) var isEnding = false
     /// When the output last moved, or became non-empty.
@@ -22,52 +24,37 @@ final class Connection {
     var isTouched = false
 
     private static let readBytes = 64 << 10
-    /// Deliveries are encoded while less than this waits.
-    private static let deliveryOutputBytes = 512 << 10
-    private static let deliveriesPerFrame = 256
     /// A client that takes nothing for this long is gone.
     static let stallMilliseconds: Int64 = 30_000
 
     init(
-        id: SessionID, token: UInt64, descriptor: consuming Descriptor, greeting: NativeSession.Greeting,
-        outputBytesMax: Int, now: Int64
+        id: SessionID, token: UInt64, descriptor: consuming Descriptor, wire: Wire, outputBytesMax: Int, now: Int64
     ) {
         self.id = id
         self.token = token
         self.descriptor = descriptor
+        self.wire = wire
         self.outputBytesMax = outputBytesMax
-        frameBytesMax = Int(greeting.limits.frameBytesMax)
-        session = NativeSession(greeting, now: now)
-        decoder = FrameDecoder(side: .broker, frameBytesMax: NativeSession.greetingBytesMax)
         outputMovedAt = now
     }
 
     // MARK: Input
 
-    /// Reads once and gives each frame's action to `perform`.
+    /// Reads once.
     /// - Returns: False when the peer has closed its side.
-    func read(now: Int64, _ perform: (NativeSession.Action) -> Void) throws(SystemError) -> Bool {
-        let count = try decoder.fill { (buffer: inout [UInt8]) throws(SystemError) -> Int? in
-            try descriptor.read(into: &buffer, capacity: Self.readBytes)
+    func read(now: Int64) throws(SystemError) -> Bool {
+        let fill = { (buffer: inout [UInt8]) throws(SystemError) -> Int? in
+            try self.descriptor.read(into: &buffer, capacity: Self.readBytes)
         }
-        guard let count else { return true }
-        if count == 0 { return false }
-        session.noteReceived(now: now)
-        drainDecoder(perform)
-        return true
-    }
-
-    private func drainDecoder(_ perform: (NativeSession.Action) -> Void) {
-        do throws(FrameDecoder.Failure) {
-            while !isEnding, let frame = try decoder.next() {
-                let action = session.receive(frame)
-                if session.isOpen { decoder.frameBytesMax = frameBytesMax }
-                if case .end = action { isEnding = true }
-                perform(action)
-            }
-        } catch {
-            isEnding = true
-            perform(.end(.response(error.correlation, .refused(error.error))))
+        switch wire {
+        case .native(let wire):
+            guard let count = try wire.decoder.fill(fill) else { return true }
+            wire.noteReceived(now: now)
+            return count > 0
+        case .redis(let wire):
+            guard let count = try wire.decoder.fill(fill) else { return true }
+            wire.noteReceived(now: now)
+            return count > 0
         }
     }
 
@@ -75,47 +62,67 @@ final class Connection {
 
     func send(_ frame: Frame, now: Int64) {
         if output.isEmpty { outputMovedAt = now }
-        if case .response(let correlation, _) = frame { session.noteAnswered(correlation) }
+        if case .native(let wire) = wire { wire.noteSent(frame, now: now) }
         output.add(frame)
-        session.noteSent(now: now)
     }
 
-    func deliver(_ notice: Notice) { deliveries.append(notice) }
+    func send(_ reply: RESPValue, _ version: RESPVersion, now: Int64) {
+        if output.isEmpty { outputMovedAt = now }
+        output.add(reply, version)
+    }
 
     func end() { isEnding = true }
 
     /// Encodes deliveries and writes what the socket takes.
     /// - Parameter read: Gives the body; nil for a delivery whose lease is over.
     func flush(now: Int64, _ read: (Notice) throws(any Error) -> Delivery?) throws {
-        repeat {
-            try encodeDeliveries(now: now, read)
+        guard case .native(let wire) = wire else {
             if try output.flush(to: descriptor) > 0 { outputMovedAt = now }
-        } while output.isEmpty && !deliveries.isEmpty
+            return
+        }
+        repeat {
+            while let frame = try wire.nextDeliveries(outputBytes: output.count, read) { send(frame, now: now) }
+            if try output.flush(to: descriptor) > 0 { outputMovedAt = now }
+        } while output.isEmpty && wire.hasDeliveries
     }
 
-    private func encodeDeliveries(now: Int64, _ read: (Notice) throws(any Error) -> Delivery?) throws {
-        while !deliveries.isEmpty && output.count < Self.deliveryOutputBytes {
-            var batch: [Delivery] = []
-            var bytes = 0
-            while batch.count < Self.deliveriesPerFrame, bytes < Self.deliveryOutputBytes, !deliveries.isEmpty {
-                let notice = deliveries[deliveries.start]
-                deliveries.drop(before: deliveries.start + 1)
-                guard let delivery = try read(notice) else { continue }
-                bytes += delivery.body.count
-                batch.append(delivery)
-            }
-            if !batch.isEmpty { send(.push(.deliveries(batch)), now: now) }
+    var outputBytes: Int { output.count }
+
+    private var waitsForOutput: Bool {
+        switch wire {
+        case .native(let wire): wire.hasDeliveries
+        case .redis: false
         }
     }
 
-    var isFlushed: Bool { output.isEmpty && deliveries.isEmpty }
-    var wantsInput: Bool { !isEnding && output.count < outputBytesMax }
-    var wantsOutput: Bool { !output.isEmpty || !deliveries.isEmpty }
+    /// All that it is to get has left.
+    var isFlushed: Bool {
+        switch wire {
+        case .native(let wire): output.isEmpty && !wire.hasDeliveries
+        case .redis(let wire): output.isEmpty && wire.session.unansweredCount == 0
+        }
+    }
+
+    var wantsInput: Bool {
+        guard !isEnding && output.count < outputBytesMax else { return false }
+        if case .redis(let wire) = wire { return wire.wantsInput }
+        return true
+    }
+
+    var wantsOutput: Bool { !output.isEmpty || waitsForOutput }
 
     func tick(now: Int64) -> NativeSession.Tick {
         if !output.isEmpty && now - outputMovedAt > Self.stallMilliseconds {
             return .lost(BrokerError(.slowConsumer, "the client took nothing for \(now - outputMovedAt) ms"))
         }
-        return isEnding ? .nothing : session.tick(now: now)
+        if isEnding { return .nothing }
+        switch wire {
+        case .native(let wire): return wire.session.tick(now: now)
+        case .redis(let wire):
+            guard wire.isSilent(now: now) else { return .nothing }
+            return .lost(
+                BrokerError(
+                    .malformedFrame, "the rest of a command did not come within \(RedisWire.commandMilliseconds) ms"))
+        }
     }
 }

@@ -9,6 +9,8 @@ final class Engine {
     /// Effects whose records are not durable yet, in order.
     private var waiting = SlidingArray<PendingEffect>()
     private var scan: Scan?
+    /// Damage that the state met when it read a message.
+    private(set) var readFailure: LogError?
 
     /// The way through the oldest segment.
     private struct Scan {
@@ -43,7 +45,16 @@ final class Engine {
         }
         state.journal = LogJournal(log)
         state.begin(epoch: log.epoch)
-        return (Engine(state: state, log: log), report)
+        let engine = Engine(state: state, log: log)
+        state.readMessage = { [unowned engine] (address) throws(BrokerError) in
+            do throws(LogError) {
+                return try engine.message(at: address)
+            } catch {
+                engine.readFailure = error
+                throw BrokerError(.shuttingDown, "\(error)")
+            }
+        }
+        return (engine, report)
     }
 
     // MARK: Turns
@@ -116,9 +127,12 @@ final class Engine {
 
     // MARK: Bodies
 
-    private func message(_ notice: Notice) throws(LogError) -> PublishedMessage {
+    func message(_ notice: Notice) throws(LogError) -> PublishedMessage {
         // It may have moved since the notice was written.
-        let address = state.messages[notice.id]?.address ?? notice.address
+        try message(at: state.messages[notice.id]?.address ?? notice.address)
+    }
+
+    private func message(at address: RecordAddress) throws(LogError) -> PublishedMessage {
         let payload = try log.read(address.position)
         do throws(FactCodec.Malformed) {
             return try FactCodec.message(in: payload, at: address.offset)

@@ -9,7 +9,7 @@ import SegmentLog
 /// is durable. The writer wakes the loop when a sync is done.
 final class EventLoop {
     let engine: Engine
-    private var configuration: BrokerConfiguration
+    private(set) var configuration: BrokerConfiguration
     private let mailbox: Mailbox
     private let pulse: Pulse
     private let logger: Logger
@@ -18,14 +18,17 @@ final class EventLoop {
 
     private var poller: Poller
     private var listeners: [Listener]
-    private var connections = ConnectionTable()
+    let redis: RedisServer
+    private(set) var connections = ConnectionTable()
     private var locals: [SessionID: LocalReference] = [:]
     /// Connections with something to send, or whose interest may have changed.
     private var touched: [Connection] = []
+    /// Redis clients whose commands were held up and go on in the next turn.
+    var resuming: [Connection] = []
     private var nextTick: Int64
     private var acceptsAgainAt: Int64?
     private var drainDeadline: Int64?
-    private var now = EventLoop.readClocks()
+    private(set) var now = EventLoop.readClocks()
 
     private static let wakeToken: UInt64 = 1
     private static let listenerTokens: UInt64 = 2
@@ -44,6 +47,7 @@ final class EventLoop {
         self.pulse = pulse
         self.logger = logger
         self.nextSession = nextSession
+        redis = RedisServer(state: engine.state, configuration: configuration, processID: Process.identifier)
         startedAt = now.monotonic
         nextTick = now.monotonic + Self.tickMilliseconds
         poller = try Poller()
@@ -51,6 +55,12 @@ final class EventLoop {
         for (index, listener) in listeners.enumerated() {
             try poller.add(
                 listener.descriptor.number, token: Self.listenerTokens + UInt64(index), interest: .read)
+        }
+        redis.port = listeners.first { $0.wire == .redis && $0.port != nil }?.port ?? 0
+        redis.status = { [unowned self] in completed(self.engine.state.status()) }
+        redis.bufferedBytes = { [unowned self] id in
+            guard case .redis(let wire)? = connections[id]?.wire else { return 0 }
+            return wire.decoder.bufferedBytes
         }
     }
 
@@ -66,13 +76,16 @@ final class EventLoop {
     func run() throws {
         var hasMore = false
         while true {
-            let events = try poller.wait(milliseconds: hasMore ? 0 : timeout())
+            let events = try poller.wait(milliseconds: hasMore || !resuming.isEmpty ? 0 : timeout())
             now = Self.readClocks()
             if let failure = engine.log.failure { throw failure }
             engine.state.advance(now: now)
+            runResuming()
             for event in events { try handle(event) }
             for message in mailbox.take() { handle(message) }
             hasMore = try engine.endTurn(now: now)
+            if let failure = engine.readFailure { throw failure }
+            if let failure = engine.state.failure { throw failure }
             try engine.release { (effect) throws(LogError) in try perform(effect) }
             if now.monotonic >= nextTick { tick() }
             try flush()
@@ -112,7 +125,8 @@ final class EventLoop {
 
     private var isDrained: Bool {
         guard let drainDeadline else { return false }
-        return engine.state.leases.isEmpty || now.monotonic >= drainDeadline
+        // A group's deliveries may wait for ever; they are waited for while somebody is there to acknowledge them.
+        return !engine.state.hasLeases(ofGroups: !redis.sessions.isEmpty) || now.monotonic >= drainDeadline
     }
 
     private func startDraining(_ milliseconds: Int64) {
@@ -140,6 +154,11 @@ final class EventLoop {
         if event.token == Self.wakeToken {
             mailbox.waker.clear()
         } else if let connection = connections[event.token] {
+            if event.isReadable && !connection.interest.contains(.read), !connection.wantsOutput {
+                // Nobody asked to read: the connection is broken.
+                close(connection)
+                return
+            }
             if event.isReadable && connection.wantsInput { read(connection) }
             touch(connection)
         } else if event.token >= Self.listenerTokens, event.token < Self.listenerTokens + UInt64(listeners.count) {
@@ -169,6 +188,7 @@ final class EventLoop {
                 topics: new.topics.map { ($0.name, $0.settings) },
                 subscriptions: new.subscriptions.map { ($0.name, $0.settings) })
             configuration = new
+            redis.configuration = new
             return .success(())
         } catch {
             engine.state.limits = configuration.stateLimits
@@ -180,23 +200,14 @@ final class EventLoop {
         do throws(SystemError) {
             while let descriptor = try Socket.accept(from: listener.descriptor) {
                 let isFull = connections.count >= configuration.connectionsMax
-                let greeting = NativeSession.Greeting(
-                    limits: configuration.protocolLimits, identity: engine.log.identity,
-                    heartbeatMilliseconds: configuration.heartbeatMilliseconds,
-                    unconfirmedMax: configuration.unconfirmedMax)
+                let id = nextSession()
+                let wire = makeWire(id, descriptor, listener)
                 let connection = Connection(
-                    id: nextSession(), token: connections.nextToken, descriptor: descriptor,
-                    greeting: greeting, outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
+                    id: id, token: connections.nextToken, descriptor: descriptor, wire: wire,
+                    outputBytesMax: configuration.outputBytesMax, now: now.monotonic)
                 connections.insert(connection)
                 try poller.add(connection.descriptor.number, token: connection.token, interest: .read)
-                if isFull {
-                    let error = BrokerError(
-                        .connectionLimit,
-                        "there are \(configuration.connectionsMax) connections, the limit connections_max")
-                    connection.send(.response(0, .refused(error)), now: now.monotonic)
-                    connection.end()
-                    touch(connection)
-                }
+                if isFull { turnAway(connection) }
             }
         } catch {
             // Out of descriptors or memory: the listener rests, or a ready one would make the loop spin.
@@ -208,8 +219,12 @@ final class EventLoop {
 
     private func read(_ connection: Connection) {
         do throws(SystemError) {
-            let isOpen = try connection.read(now: now.monotonic) { action in perform(action, of: connection) }
-            if !isOpen { close(connection) }
+            switch connection.wire {
+            case .native(let wire):
+                guard try connection.read(now: now.monotonic) else { return close(connection) }
+                wire.drainDecoder { action in perform(action, of: connection) }
+            case .redis(let wire): try readCommands(of: connection, wire)
+            }
         } catch {
             close(connection)
         }
@@ -227,6 +242,7 @@ final class EventLoop {
         case .end(let frame):
             engine.state.close(connection.id, now: now)
             connection.send(frame, now: now.monotonic)
+            connection.end()
         }
     }
 
@@ -238,8 +254,8 @@ final class EventLoop {
             send(.response(origin.correlation, .status(completed(status))), to: origin.session)
         case .respond(let origin, let response): send(.response(origin.correlation, response), to: origin.session)
         case .deliver(let session, let notice):
-            if let connection = connections[session] {
-                connection.deliver(notice)
+            if let connection = connections[session], case .native(let wire) = connection.wire {
+                wire.deliver(notice)
                 touch(connection)
             } else if locals[session]?.session != nil {
                 send(.push(.deliveries([try engine.delivery(notice)])), to: session)
@@ -256,11 +272,13 @@ final class EventLoop {
             send(.response(origin.correlation, .deadLetters(letters)), to: origin.session)
         case .endConsumer(let session, let consumer, let error):
             send(.push(.consumerEnded(consumer, error)), to: session)
+        case .answerRedis(let session, let reply): try answer(session, reply)
+        case .hangUp(let session): hangUp(session)
         case .recycle: preconditionFailure("the engine recycles")
         }
     }
 
-    private func touch(_ connection: Connection) {
+    func touch(_ connection: Connection) {
         if connection.isTouched { return }
         connection.isTouched = true
         touched.append(connection)
@@ -306,6 +324,7 @@ final class EventLoop {
                 close(connection)
                 continue
             }
+            if case .redis(let wire) = connection.wire { resumeWhenFree(connection, wire) }
             var interest: Poller.Interest = []
             if connection.wantsInput && !isBehind { interest.insert(.read) }
             if connection.wantsOutput { interest.insert(.write) }
@@ -318,8 +337,9 @@ final class EventLoop {
         }
     }
 
-    private func close(_ connection: Connection) {
+    func close(_ connection: Connection) {
         guard connections[connection.token] === connection else { return }
+        redis.close(connection.id)
         poller.remove(connection.descriptor.number)
         connections.remove(connection)
         engine.state.close(connection.id, now: now)
@@ -346,7 +366,12 @@ final class EventLoop {
             case .lost(let error):
                 logger.notice(
                     "a connection was given up: \(error)", ["BROKER_CONNECTION": String(connection.id.rawValue)])
-                connection.send(.response(0, .refused(error)), now: now.monotonic)
+                switch connection.wire {
+                case .native: connection.send(.response(0, .refused(error)), now: now.monotonic)
+                case .redis(let wire):
+                    let text = RESPError("ERR Protocol error: \(error.message)")
+                    connection.send(.error(text), wire.version, now: now.monotonic)
+                }
                 try? connection.flush(now: now.monotonic) { _ in nil }
                 close(connection)
             }

@@ -10,6 +10,7 @@ struct OutputBuffer {
     var isEmpty: Bool { count == 0 }
 
     mutating func add(_ frame: Frame) { frame.encode(into: &writer) }
+    mutating func add(_ reply: RESPValue, _ version: RESPVersion) { reply.encode(as: version, into: &writer) }
 
     /// Writes what the socket takes.
     /// - Returns: How many bytes it took.

@@ -53,6 +53,7 @@ extension BrokerState {
         nextMessage = max(nextMessage, published.id.rawValue + 1)
         guard let topic = topics[published.topic] else { return }
         topic.published += 1
+        topic.newest = StreamPosition(time: published.publishedAt, message: published.id)
         totals.published += 1
         if let dedupID = published.dedupID {
             let until = published.publishedAt.adding(milliseconds: topic.settings.dedupWindowMilliseconds)
@@ -78,7 +79,7 @@ extension BrokerState {
     private func keep(_ published: PublishedMessage, _ topic: Topic, _ address: RecordAddress, isInLane: Bool) {
         let entry = MessageEntry(
             position: address.position, publishedAt: published.publishedAt, offset: UInt32(address.offset),
-            bytes: UInt32(published.body.count + 128), topic: topic.id, owed: 0, priority: published.priority,
+            bytes: UInt32(published.body.count + MessageEntry.overheadBytes), topic: topic.id, owed: 0, priority: published.priority,
             isInLane: isInLane)
         messages.insert(entry, as: published.id)
         if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {
@@ -295,6 +296,7 @@ extension BrokerState {
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
+        for consumer in subscription.group?.consumers ?? [] { sessions[consumer.session.id] = nil }
         definitionBytes -= Self.definitionBytes(subscription.name.name)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
         subscription.topic.trim()

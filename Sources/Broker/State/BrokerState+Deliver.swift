@@ -89,12 +89,18 @@ extension BrokerState {
             respond(origin, .popped(nil))
             return
         }
-        let pop = WaitingPop(
-            number: nextPop, origin: origin, subscriptions: subscriptions, acknowledges: acknowledges)
+        wait(
+            WaitingPop(
+                number: nextPop, origin: origin, subscriptions: subscriptions, acknowledges: acknowledges),
+            session, timeoutMilliseconds: timeoutMilliseconds, now: now)
+    }
+
+    /// - Parameter timeoutMilliseconds: Negative for ever.
+    func wait(_ pop: WaitingPop, _ session: Session, timeoutMilliseconds: Int64, now: Now) {
         nextPop += 1
         session.pops[pop.number] = pop
         waitingPopCount += 1
-        for subscription in subscriptions { subscription.waiting.append(pop) }
+        for subscription in pop.subscriptions { subscription.waiting.append(pop) }
         if timeoutMilliseconds > 0 {
             let deadline = now.monotonic + min(timeoutMilliseconds, 366 * 86_400_000)
             popDeadlines.insert(PopDeadline(deadline: deadline, pop: pop.number, session: session.id))
@@ -109,6 +115,7 @@ extension BrokerState {
         waitingPopCount -= 1
         noteRoom(in: session)
         for subscription in pop.subscriptions { subscription.waiting.removeAll { $0 === pop } }
+        if case .read? = pop.errand { readers.removeAll { $0 === pop } }
         return pop
     }
 
@@ -116,6 +123,7 @@ extension BrokerState {
 
     /// Hands ready messages to who waits for them; call after a batch of requests.
     func dispatch(now: Now) {
+        serveReaders()
         for subscription in stalled { markDirty(subscription) }
         stalled = []
         while !dirty.isEmpty {
@@ -128,14 +136,25 @@ extension BrokerState {
         }
     }
 
+    /// Gives waiting pops what they wait for, the longest waiting first.
+    func serveWaiting(of subscription: Subscription, now: Now) {
+        while let pop = subscription.waiting.first, let session = sessions[pop.origin.session] {
+            if let errand = pop.errand {
+                guard let reply = perform(errand, of: pop, from: subscription, session, now: now) else { return }
+                _ = removePop(pop.number, of: session)
+                emit(.answerRedis(session.id, reply))
+            } else {
+                guard let notice = take(from: subscription, session, nil, acknowledges: pop.acknowledges, now: now)
+                else { return }
+                _ = removePop(pop.number, of: session)
+                emit(.answerPop(pop.origin, notice))
+            }
+        }
+    }
+
     /// Waiting pops first, then the consumers in turn.
     private func dispatch(_ subscription: Subscription, now: Now) {
-        while let pop = subscription.waiting.first, let session = sessions[pop.origin.session],
-            let notice = take(from: subscription, session, nil, acknowledges: pop.acknowledges, now: now)
-        {
-            _ = removePop(pop.number, of: session)
-            emit(.answerPop(pop.origin, notice))
-        }
+        serveWaiting(of: subscription, now: now)
         var attempted: [MessageID] = []
         while subscription.readyCount > 0, let consumer = nextConsumer(of: subscription) {
             guard let notice = take(from: subscription, consumer.session, consumer, acknowledges: false, now: now)
@@ -154,7 +173,7 @@ extension BrokerState {
     static let messagesPerFact = 10_000
 
     /// Counts an attempt of each message; in RAM alone when even the reserve of the log is used up.
-    private func noteAttempts(_ messages: [MessageID], of subscription: Subscription) {
+    func noteAttempts(_ messages: [MessageID], of subscription: Subscription) {
         if messages.isEmpty { return }
         let attempted = Fact.attempted(subscription.id, messages)
         if !recordReserved([attempted], isAwaited: false) {
@@ -175,11 +194,8 @@ extension BrokerState {
         return nil
     }
 
-    /// Takes the next ready message for a session; expired ones die on the way.
-    /// - Parameter consumer: Its attempt is logged by the caller; that of a pop (nil) here.
-    private func take(
-        from subscription: Subscription, _ session: Session, _ consumer: Consumer?, acknowledges: Bool, now: Now
-    ) -> Notice? {
+    /// The message to hand out next; expired ones die on the way, and those whose key is held step aside.
+    func candidate(of subscription: Subscription, now: Now) -> (id: MessageID, entry: MessageEntry)? {
         while let id = subscription.next() {
             guard let entry = messages[id] else { return nil }
             if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
@@ -189,32 +205,49 @@ extension BrokerState {
             if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
                 let died = Fact.died(
                     subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
-                guard recordReserved([died]) else { return stall(subscription) }
+                guard recordReserved([died]) else {
+                    stall(subscription)
+                    return nil
+                }
                 continue
             }
-            let slot = subscription.slots[id]
-            var notice = Notice(
-                id: id, subscription: subscription.name, attempt: (slot?.attempts ?? 0) + 1,
-                redrives: UInt32(slot?.redrives ?? 0), lastError: slot?.lastError, address: entry.address)
-            if acknowledges {
-                guard recordReserved([.acknowledged(subscription.id, [id])]) else { return stall(subscription) }
-            } else {
-                subscription.claim(id, entry)
-                if let key = extras[id]?.orderingKey { subscription.hold(key, for: id) }
-                lease(&notice, subscription, session, consumer, now: now)
-                if consumer == nil { noteAttempts([id], of: subscription) }
-            }
-            subscription.delivered += 1
-            totals.delivered += 1
-            return notice
+            return (id, entry)
         }
         return nil
     }
 
+    /// Takes the next ready message for a session.
+    /// - Parameters:
+    ///   - consumer: Its attempt is logged by the caller; that of a pop (nil) here.
+    ///   - leaseMilliseconds: Nil: as the consumer or the subscription says.
+    func take(
+        from subscription: Subscription, _ session: Session, _ consumer: Consumer?, acknowledges: Bool,
+        leaseMilliseconds: Int64? = nil, now: Now
+    ) -> Notice? {
+        guard let (id, entry) = candidate(of: subscription, now: now) else { return nil }
+        let slot = subscription.slots[id]
+        var notice = Notice(
+            id: id, subscription: subscription.name, attempt: (slot?.attempts ?? 0) + 1,
+            redrives: UInt32(slot?.redrives ?? 0), lastError: slot?.lastError, address: entry.address,
+            bytes: entry.bytes)
+        if acknowledges {
+            guard recordReserved([.acknowledged(subscription.id, [id])]) else {
+                stall(subscription)
+                return nil
+            }
+        } else {
+            let leaseMilliseconds = leaseMilliseconds ?? consumer?.leaseMilliseconds
+            lease(&notice, subscription, session, consumer, milliseconds: leaseMilliseconds, now: now)
+            if consumer == nil { noteAttempts([id], of: subscription) }
+        }
+        subscription.delivered += 1
+        totals.delivered += 1
+        return notice
+    }
+
     /// The log is full: to be tried again with the next dispatch.
-    private func stall(_ subscription: Subscription) -> Notice? {
+    private func stall(_ subscription: Subscription) {
         if !stalled.contains(where: { $0 === subscription }) { stalled.append(subscription) }
-        return nil
     }
 
     /// A session that was at its limit of leases has room again: all that its consumers read may go on.
@@ -223,19 +256,26 @@ extension BrokerState {
         for id in session.consumers.keys.sorted() { (session.consumers[id]?.subscription).map(markDirty) }
     }
 
-    private func lease(
-        _ notice: inout Notice, _ subscription: Subscription, _ session: Session, _ consumer: Consumer?, now: Now
+    /// - Parameter milliseconds: Nil: as the subscription says; the largest number: until it is settled.
+    func lease(
+        _ notice: inout Notice, _ subscription: Subscription, _ session: Session, _ consumer: Consumer?,
+        milliseconds: Int64?, now: Now
     ) {
+        if let entry = messages[notice.id] { subscription.claim(notice.id, entry) }
+        if let key = extras[notice.id]?.orderingKey { subscription.hold(key, for: notice.id) }
         let settings = subscription.settings
-        let duration = min(
-            consumer?.leaseMilliseconds ?? settings.leaseMilliseconds, settings.leaseTotalMilliseconds)
+        let duration =
+            milliseconds == .max
+            ? Int64.max : min(milliseconds ?? settings.leaseMilliseconds, settings.leaseTotalMilliseconds)
         let lease = Lease(
             id: LeaseID(rawValue: nextLease), session: session.id, consumer: consumer, subscription: subscription,
-            message: notice.id, takenAt: now.monotonic, deadline: now.monotonic + duration)
+            message: notice.id, takenAt: now.monotonic, deadline: duration == .max ? .max : now.monotonic + duration)
         nextLease += 1
         leases[lease.id] = lease
-        leaseDeadlines.insert(LeaseDeadline(deadline: lease.deadline, lease: lease.id))
-        leaseDeadlines.dropStale(liveCount: leases.count) { leases[$0.lease]?.deadline == $0.deadline }
+        if lease.deadline != .max {
+            leaseDeadlines.insert(LeaseDeadline(deadline: lease.deadline, lease: lease.id))
+            leaseDeadlines.dropStale(liveCount: leases.count) { leases[$0.lease]?.deadline == $0.deadline }
+        }
         session.leases.insert(lease.id)
         consumer?.unsettled += 1
         move(subscription.id, notice.id, to: .leased(lease.id))

@@ -47,8 +47,7 @@ extension BrokerState {
     func decidePublish(
         _ outgoing: OutgoingMessage, _ plan: inout PublishPlan, now: Now
     ) throws(BrokerError) -> PublishReceipt {
-        let headerBytes = outgoing.headers.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
-        try check(outgoing, headerBytes)
+        let headerBytes = try check(outgoing)
         let topic = try ensureTopic(outgoing.topic)
         if let dedupID = outgoing.dedupID {
             if let first = topic.duplicate(of: dedupID, now: now.wall) ?? plan.duplicate(of: dedupID, in: topic) {
@@ -75,7 +74,11 @@ extension BrokerState {
         return PublishReceipt(id: message.id)
     }
 
-    private func check(_ outgoing: OutgoingMessage, _ headerBytes: Int) throws(BrokerError) {
+    /// What can be refused about a message alone.
+    /// - Returns: The bytes of its headers.
+    @discardableResult
+    func check(_ outgoing: OutgoingMessage) throws(BrokerError) -> Int {
+        let headerBytes = outgoing.headers.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
         if outgoing.body.count > limits.bodyBytesMax {
             throw BrokerError(
                 .bodyTooLarge,
@@ -95,6 +98,7 @@ extension BrokerState {
         if let key = outgoing.orderingKey, !(1...255).contains(key.utf8.count) {
             throw BrokerError(.settingInvalid, "an ordering key has 1 to 255 bytes")
         }
+        return headerBytes
     }
 
     /// The topic of this name, made with its implicit `default` subscription when it is new.

@@ -79,11 +79,7 @@ extension BrokerState {
             try demandSpace(bytes: Self.definitionBytes(name.name))
             try record([.subscriptionSet(id, settings)])
         case .subscriptionDelete(let name):
-            let subscription = try existing(name)
-            let isLast = subscription.topic.subscriptions.count == 1
-            try record(
-                [.subscriptionDeleted(subscription.id)] + (isLast ? [implicitDefault(of: subscription.topic.id)] : []))
-            endConsumers(of: subscription)
+            try deleteSubscription(name)
         case .deadRedrive(let name, let ids):
             let (subscription, dead) = try deadLetters(name, ids)
             return .count(try recordInPieces(dead) { .redriven(subscription.id, $0) })
@@ -95,9 +91,17 @@ extension BrokerState {
         return .done
     }
 
+    func deleteSubscription(_ name: SubscriptionName) throws(BrokerError) {
+        let subscription = try existing(name)
+        let isLast = subscription.topic.subscriptions.count == 1
+        try record(
+            [.subscriptionDeleted(subscription.id)] + (isLast ? [implicitDefault(of: subscription.topic.id)] : []))
+        endConsumers(of: subscription)
+    }
+
     /// One record for each 10,000 messages, because a record has a limit.
     /// - Returns: How many messages are done; fewer than given when the log became full on the way.
-    private func recordInPieces(_ ids: [MessageID], _ fact: ([MessageID]) -> Fact) throws(BrokerError) -> UInt64 {
+    func recordInPieces(_ ids: [MessageID], _ fact: ([MessageID]) -> Fact) throws(BrokerError) -> UInt64 {
         var done = 0
         while done < ids.count {
             let piece = Array(ids[done..<min(done + Self.messagesPerFact, ids.count)])
@@ -124,11 +128,11 @@ extension BrokerState {
         return (subscription, distinct)
     }
 
-    private func endConsumers(of subscription: Subscription) {
+    func endConsumers(of subscription: Subscription) {
         let gone = BrokerError(.subscriptionUnknown, "the subscription \(subscription.name) was deleted")
         for pop in subscription.waiting {
             guard let session = sessions[pop.origin.session] else { continue }
-            if removePop(pop.number, of: session) != nil { respond(pop.origin, .refused(gone)) }
+            if removePop(pop.number, of: session) != nil { refuse(pop, gone) }
         }
         for consumer in subscription.consumers {
             consumer.session.consumers[consumer.id] = nil

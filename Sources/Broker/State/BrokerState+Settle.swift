@@ -2,7 +2,7 @@ import BrokerProtocol
 
 extension BrokerState {
     /// The lease when it is alive and belongs to the session.
-    private func lease(_ id: LeaseID, of session: SessionID, now: Now) throws(BrokerError) -> Lease {
+    func lease(_ id: LeaseID, of session: SessionID, now: Now) throws(BrokerError) -> Lease {
         guard let lease = leases[id], lease.session == session, lease.deadline > now.monotonic else {
             throw BrokerError(.leaseLost, "lease \(id) ended before: expired, settled, or not of this connection")
         }
@@ -104,9 +104,10 @@ extension BrokerState {
         }
     }
 
-    private func setDeadline(of id: LeaseID, to deadline: Int64) {
+    func setDeadline(of id: LeaseID, to deadline: Int64) {
         guard let lease = leases[id], lease.deadline != deadline else { return }
         leases[id]?.deadline = deadline
+        if deadline == .max { return }
         leaseDeadlines.insert(LeaseDeadline(deadline: deadline, lease: id))
         leaseDeadlines.dropStale(liveCount: leases.count) { leases[$0.lease]?.deadline == $0.deadline }
     }
@@ -156,7 +157,7 @@ extension BrokerState {
         return ceiling <= 0 ? 0 : Int64.random(in: 0...ceiling, using: &random)
     }
 
-    private func bounded(_ milliseconds: Int64) -> Int64 { min(max(milliseconds, 0), 366 * 86_400_000) }
+    func bounded(_ milliseconds: Int64) -> Int64 { min(max(milliseconds, 0), 366 * 86_400_000) }
 
     /// Errors and reasons are kept to 1024 bytes.
     private func clipped(_ text: String) -> String {
@@ -190,7 +191,7 @@ extension BrokerState {
         while let first = popDeadlines.first, first.deadline <= now.monotonic {
             popDeadlines.removeFirst()
             guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
-            respond(pop.origin, .popped(nil))
+            timeOut(pop)
         }
         Self.wake(&delayed, until: now.wall).forEach(makeReady)
         Self.wake(&backoffs, until: steady(now)).forEach(makeReady)

@@ -19,6 +19,10 @@ struct StateLimits: Hashable, Sendable {
     var delayedMax = 1_000_000
     /// Dedup ids that a topic remembers; with more, the oldest is forgotten before its window is over.
     var dedupMax = 1_000_000
+    /// How long a consumer of a group has a delivery; 0 means until somebody settles or claims it.
+    var groupLeaseMilliseconds: Int64 = 0
+    /// Bytes of messages in one reply to a Redis client, roughly.
+    var replyBytesMax = 16 << 20
     var defaults = TopicSettings()
 }
 
@@ -64,12 +68,18 @@ final class BrokerState {
     var popDeadlines = Heap<PopDeadline>()
     var nextPop: UInt64 = 1
     var waitingPopCount = 0
+    /// Redis clients that wait for new entries of streams, longest first.
+    var readers: [WaitingPop] = []
+    /// Publishes that the readers have seen.
+    var publishedForReaders: UInt64 = 0
+    /// Sessions of groups' consumers; their ids are none of a connection's.
+    var nextGroupSession: UInt64 = SessionID.firstOfGroups
     var dirty: [Subscription] = []
     /// Subscriptions that could hand out nothing because the log is full.
     var stalled: [Subscription] = []
     private(set) var isDraining = false
     /// The next record may be the first of its segment, and nobody would notice: those of the last run may be torn.
-    private var definitionsAreDue = false
+    var definitionsAreDue = false
     /// Bytes that all definitions take, roughly.
     var definitionBytes = 0
 
@@ -79,7 +89,15 @@ final class BrokerState {
     /// Outputs in order; the server takes them.
     var effects: [PendingEffect] = []
     /// End of the last record that an effect depends on.
-    private var requiredEnd: UInt64 = 0
+    var requiredEnd: UInt64 = 0
+    /// Facts that become one record.
+    var transaction: Transaction?
+    /// A transaction could not be logged after it was applied: what RAM holds is not what the log holds.
+    var failure: BrokerError?
+    /// Reads a message from the log, which may hold it in memory or on disk.
+    var readMessage: (RecordAddress) throws(BrokerError) -> PublishedMessage = { (address) throws(BrokerError) in
+        throw BrokerError(.unsupported, "nothing reads the log at \(address.position)")
+    }
 
     struct Totals {
         var published: UInt64 = 0
@@ -128,6 +146,7 @@ final class BrokerState {
     /// - Parameter isAwaited: Whether later effects wait until the record is durable.
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
+        if transaction != nil { return try gather(facts, isAwaited: isAwaited) }
         let (payload, offsets) = FactCodec.encode(facts)
         var head: [UInt8] = []
         if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {
@@ -143,7 +162,8 @@ final class BrokerState {
 
     /// - Throws: `DISK_FULL` when these bytes, and the verdicts that are still to come, need more than there is.
     func demandSpace(bytes: Int, owing: Int = 0) throws(BrokerError) {
-        if bytes + (owedCount + owing) * Self.settleBytes > journal.publishBytesFree {
+        let gathered = transaction?.payload.count ?? 0
+        if bytes + gathered + (owedCount + owing) * Self.settleBytes > journal.publishBytesFree {
             throw BrokerError(.diskFull, "no disk space for publishes and definitions; settles still work")
         }
     }
@@ -160,7 +180,13 @@ final class BrokerState {
         }
     }
 
-    func emit(_ effect: Effect) { effects.append(PendingEffect(requires: requiredEnd, effect: effect)) }
+    func emit(_ effect: Effect) {
+        if transaction == nil {
+            effects.append(PendingEffect(requires: requiredEnd, effect: effect))
+        } else {
+            transaction?.effects.append(effect)
+        }
+    }
 
     func respond(_ origin: Origin, _ response: Response) { emit(.respond(origin, response)) }
 
@@ -176,7 +202,7 @@ final class BrokerState {
         for id in sessions.keys.sorted() {
             guard let session = sessions[id] else { continue }
             for number in session.pops.keys.sorted() {
-                if let pop = removePop(number, of: session) { respond(pop.origin, .refused(Self.draining)) }
+                if let pop = removePop(number, of: session) { refuse(pop, Self.draining) }
             }
             for consumer in session.consumers.keys.sorted() { emit(.endConsumer(id, consumer, nil)) }
         }

@@ -13,6 +13,8 @@ struct Notice: Hashable, Sendable {
     var deathReason: String?
     var deadAt = WallTime(milliseconds: 0)
     let address: RecordAddress
+    /// Of the message's record, roughly; 0 when nobody asks.
+    var bytes: UInt32 = 0
 }
 
 /// What the state wants done outside.
@@ -22,6 +24,10 @@ enum Effect: Hashable, Sendable {
     case answerPop(Origin, Notice)
     case answerPeek(Origin, [Notice])
     case answerDead(Origin, [Notice])
+    /// The next reply of a Redis connection.
+    case answerRedis(SessionID, RedisReply)
+    /// A Redis connection that waits ends without a reply, so that its client connects again.
+    case hangUp(SessionID)
     /// Without an error: the broker drains.
     case endConsumer(SessionID, ConsumerID, BrokerError?)
     /// Nothing before this segment is needed any more.

@@ -16,6 +16,9 @@ struct MessageEntry {
     /// Whether its topic's lane holds it; delayed ones, and those found again behind younger ones, are not there.
     let isInLane: Bool
 
+    /// What a record is taken to have besides the body.
+    static let overheadBytes = 128
+
     var address: RecordAddress {
         get { RecordAddress(position: position, offset: Int(offset)) }
         set {

@@ -4,6 +4,10 @@ import BrokerProtocol
 struct SessionID: Hashable, Comparable, Sendable {
     let rawValue: UInt64
     static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+    /// Connections count from 1 and never come here; the consumers of groups do.
+    static let firstOfGroups: UInt64 = 1 << 63
+    var isOfGroup: Bool { rawValue >= Self.firstOfGroups }
 }
 
 /// Who asked: the session and its number for the request.
@@ -53,24 +57,32 @@ final class WaitingPop {
     let origin: Origin
     let subscriptions: [Subscription]
     let acknowledges: Bool
+    /// What a Redis client waits for; nil for a native pop.
+    let errand: Errand?
 
-    init(number: UInt64, origin: Origin, subscriptions: [Subscription], acknowledges: Bool) {
+    init(
+        number: UInt64, origin: Origin, subscriptions: [Subscription], acknowledges: Bool, errand: Errand? = nil
+    ) {
         self.number = number
         self.origin = origin
         self.subscriptions = subscriptions
         self.acknowledges = acknowledges
+        self.errand = errand
     }
 }
 
 /// The right of one session to settle one delivery.
 struct Lease {
     let id: LeaseID
-    let session: SessionID
+    /// A connection, or a consumer of a group, which outlives its connections.
+    var session: SessionID
     /// Nil for a pop, which needs no credit.
     let consumer: Consumer?
     let subscription: Subscription
     let message: MessageID
-    let takenAt: Int64
+    /// On the monotonic clock, in milliseconds.
+    var takenAt: Int64
+    /// The same; the largest number means never.
     var deadline: Int64
     /// The longest lease, and the longest single extension: 12 hours.
     static let millisecondsMax: Int64 = 12 * 3_600_000

@@ -15,7 +15,7 @@ final class Subscription {
 
     /// Index of the next fresh message, by lane.
     private(set) var cursors: [UInt64]
-    private var ahead: Set<MessageID> = []
+    private(set) var ahead: Set<MessageID> = []
     private(set) var slots: [MessageID: Slot] = [:]
     private(set) var dead: Set<MessageID> = [] {
         didSet { deadInOrder = nil }
@@ -41,6 +41,8 @@ final class Subscription {
     /// Pops that wait, longest first.
     var waiting: [WaitingPop] = []
     var isDirty = false
+    /// Its consumers as Redis clients name them; nil until one of them comes.
+    var group: ConsumerGroup?
 
     init(id: SubscriptionID, topic: Topic, name: SubscriptionName, origin: SubscriptionOrigin) {
         self.id = id

@@ -17,6 +17,10 @@ final class Topic {
     /// Live messages.
     var messageCount = 0
     var published: UInt64 = 0
+    /// The last message that was published here, also when it is gone.
+    var newest: StreamPosition?
+    /// How Redis clients wrote last; known until the broker ends.
+    var view = ListView.newestFirst
     private var dedup: [String: DedupEntry] = [:]
     private var dedupOrder = SlidingArray<DedupEntry>()
 
@@ -65,6 +69,9 @@ final class Topic {
         dedupOrder.drop(before: dedupOrder.start + 1)
         if dedup[first.dedupID] == first { dedup[first.dedupID] = nil }
     }
+
+    /// When the window of a message's dedup id is over; nil when it has none that counts. Looks at all of them.
+    func dedupEnd(of message: MessageID) -> WallTime? { dedup.values.first { $0.message == message }?.until }
 
     /// The entry when it still counts.
     func current(_ dedupID: String, _ message: MessageID, now: WallTime) -> DedupEntry? {

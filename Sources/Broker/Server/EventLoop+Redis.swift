@@ -1,0 +1,117 @@
+import BrokerProtocol
+import LinuxIO
+import SegmentLog
+
+/// The loop's part for two protocols, and for Redis clients.
+extension EventLoop {
+    func makeWire(
+        _ id: SessionID, _ descriptor: borrowing Descriptor, _ listener: Listener
+    ) -> Connection.Wire {
+        if listener.wire == .redis { return .redis(makeRedisWire(id, descriptor, listener)) }
+        let greeting = NativeSession.Greeting(
+            limits: configuration.protocolLimits, identity: engine.log.identity,
+            heartbeatMilliseconds: configuration.heartbeatMilliseconds, unconfirmedMax: configuration.unconfirmedMax)
+        return .native(NativeWire(greeting, now: now.monotonic))
+    }
+
+    /// Too many are here.
+    func turnAway(_ connection: Connection) {
+        let error = BrokerError(
+            .connectionLimit, "there are \(configuration.connectionsMax) connections, the limit connections_max")
+        switch connection.wire {
+        case .native: connection.send(.response(0, .refused(error)), now: now.monotonic)
+        case .redis: connection.send(.error("ERR max number of clients reached"), .two, now: now.monotonic)
+        }
+        connection.end()
+        touch(connection)
+    }
+
+    private func makeRedisWire(_ id: SessionID, _ descriptor: borrowing Descriptor, _ listener: Listener) -> RedisWire {
+        let local = Socket.localName(of: descriptor) ?? "\(listener.path ?? "unix"):0"
+        let address = Socket.peerName(of: descriptor) ?? local
+        let session = redis.open(id, address: address, localAddress: local, now: now)
+        return RedisWire(session, frameBytesMax: configuration.frameBytesMax, now: now.monotonic)
+    }
+
+    // MARK: Input
+
+    func readCommands(of connection: Connection, _ wire: RedisWire) throws(SystemError) {
+        let isOpen = try connection.read(now: now.monotonic)
+        runCommands(of: connection, wire)
+        if isOpen { return }
+        // The client sends no more. What it asked is still answered, unless that takes a message to come.
+        if wire.session.unansweredCount == 0 || redis.isWaiting(wire.session) {
+            close(connection)
+        } else {
+            wire.session.isEnding = true
+            connection.end()
+        }
+    }
+
+    /// Runs the commands that have arrived, as far as may be now.
+    func runCommands(of connection: Connection, _ wire: RedisWire) {
+        let session = wire.session
+        while !session.isEnding, !mustHold(connection, wire) {
+            do throws(RESPError) {
+                guard let command = try wire.decoder.next() else { break }
+                redis.receive(command, from: session, now: now)
+            } catch {
+                redis.refuse(error, to: session)
+            }
+        }
+        wire.isHeld = mustHold(connection, wire)
+        if session.isEnding { connection.end() }
+        touch(connection)
+        endKilled()
+    }
+
+    private func mustHold(_ connection: Connection, _ wire: RedisWire) -> Bool {
+        let session = wire.session
+        return session.unansweredCount >= configuration.unconfirmedMax
+            || session.unansweredBytes + connection.outputBytes >= configuration.outputBytesMax
+            || redis.isWaiting(session)
+    }
+
+    /// Whether there is a reason no more to leave its commands alone.
+    func resumeWhenFree(_ connection: Connection, _ wire: RedisWire) {
+        guard wire.isHeld, !wire.isResuming, !mustHold(connection, wire) else { return }
+        wire.isResuming = true
+        resuming.append(connection)
+    }
+
+    /// Goes on with the commands of those who were held.
+    func runResuming() {
+        let batch = resuming
+        resuming = []
+        for connection in batch where connections[connection.token] === connection {
+            guard case .redis(let wire) = connection.wire else { continue }
+            wire.isResuming = false
+            runCommands(of: connection, wire)
+        }
+    }
+
+    private func endKilled() {
+        let killed = redis.killed
+        redis.killed = []
+        for id in killed {
+            guard let connection = connections[id], case .redis(let wire) = connection.wire else { continue }
+            connection.end()
+            if redis.isWaiting(wire.session) { close(connection) } else { touch(connection) }
+        }
+    }
+
+    // MARK: Output
+
+    func answer(_ session: SessionID, _ reply: RedisReply) throws(LogError) {
+        guard let connection = connections[session], case .redis(let wire) = connection.wire else { return }
+        if case .inVersion(let version, _) = reply { wire.version = version }
+        let value = try reply.value(in: wire.version) { (notice) throws(LogError) in try engine.message(notice) }
+        connection.send(value, wire.version, now: now.monotonic)
+        wire.session.noteAnswered(bytes: reply.messageBytes)
+        touch(connection)
+    }
+
+    func hangUp(_ session: SessionID) {
+        if let connection = connections[session] { close(connection) }
+    }
+}
