@@ -183,7 +183,7 @@ package struct RESPCommandDecoder: Sendable {
         return start..<end
     }
 
-    /// The line up to `␊` or `␍␊`.
+    /// The line up to `␊`; a `␍` before it is space to the words.
     private mutating func takeInlineLine() throws(RESPError) -> Range<Int>? {
         guard let end = try findEnd(UInt8(ascii: "\n"), "ERR Protocol error: too big inline request") else {
             return nil
@@ -192,7 +192,7 @@ package struct RESPCommandDecoder: Sendable {
             start = end + 1
             scanned = start
         }
-        return start..<(end > start && buffer[end - 1] == UInt8(ascii: "\r") ? end - 1 : end)
+        return start..<end
     }
 
     private mutating func findEnd(

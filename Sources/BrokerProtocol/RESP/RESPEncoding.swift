@@ -43,10 +43,9 @@ extension RESPValue {
     private static func text(of number: Double) -> String {
         if number.isNaN { return "nan" }
         if number.isInfinite { return number < 0 ? "-inf" : "inf" }
-        if let whole = Int64(exactly: number), whole.magnitude < 1 << 53, whole != 0 || number.sign == .plus {
-            return String(whole)
-        }
-        return number == 0 ? "-0" : number.description
+        if number == 0 { return number.sign == .minus ? "-0" : "0" }
+        let isWhole = number.magnitude < 0x1p53 && Double(Int64(number)) == number
+        return isWhole ? String(Int64(number)) : number.description
     }
 }
 

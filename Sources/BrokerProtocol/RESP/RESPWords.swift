@@ -45,15 +45,15 @@ package enum RESPWords {
         guard argument.count < floatBytesMax, !argument.contains(0),
             let text = String(validating: argument, as: UTF8.self), let seconds = Double(text), !seconds.isNaN
         else { throw noFloat }
-        let milliseconds = (seconds * 1_000).rounded(.up)
-        // The negative fraction of a millisecond rounds up to zero.
-        guard milliseconds >= 0 else { throw "ERR timeout is negative" }
+        // A negative fraction of a millisecond is zero, as it is for Redis.
+        let milliseconds = seconds * 1_000
+        guard milliseconds > -1 else { throw "ERR timeout is negative" }
         guard milliseconds < 0x1p63 else { throw "ERR timeout is out of range" }
-        if milliseconds == 0, seconds.sign == .plus, hasNonzeroMantissa(argument) {
-            // Too small for a double: still a time, and not the zero that waits for ever.
-            return .milliseconds(1)
-        }
-        return try wait(milliseconds: Int64(milliseconds))
+        let whole = Int64(milliseconds)
+        let isRoundedUp = Double(whole) < milliseconds
+        // Too small for a double, it is still a time, and not the zero that waits for ever.
+        let isTiny = milliseconds == 0 && seconds.sign == .plus && hasNonzeroMantissa(argument)
+        return try wait(milliseconds: isRoundedUp || isTiny ? whole + 1 : whole)
     }
 
     /// Reads the `BLOCK` of a stream command: whole milliseconds.
