@@ -45,21 +45,15 @@ struct EntryID: Hashable, Comparable, Sendable {
     var text: String { "\(time)-\(number)" }
     var message: MessageID { MessageID(rawValue: number) }
 
-    /// Nil for the last one.
-    var next: EntryID? {
-        if number < .max { return EntryID(time: time, number: number + 1) }
-        return time < .max ? EntryID(time: time + 1, number: 0) : nil
-    }
-
-    /// Nil for the first one.
-    var previous: EntryID? {
-        if number > 0 { return EntryID(time: time, number: number - 1) }
-        return time > 0 ? EntryID(time: time - 1, number: .max) : nil
-    }
-
     static func < (left: Self, right: Self) -> Bool { (left.time, left.number) < (right.time, right.number) }
 
     fileprivate var wallTime: WallTime { WallTime(milliseconds: Int64(clamping: time)) }
+}
+
+/// One end of a range as a client writes it: an id, or `(` and an id that is not included.
+struct StreamEnd {
+    let id: EntryID
+    var isOpen = false
 }
 
 /// Ids of ours are found by their second part, which grows also when the clock is set back; made-up ones, such as
@@ -71,7 +65,18 @@ extension BrokerState {
         return entry.publishedAt == id.wallTime
     }
 
-    func lowerBound(_ id: EntryID) -> StreamBound {
+    /// The message of an entry; nil when no message has exactly this id now.
+    func message(of id: EntryID) -> MessageID? {
+        guard let entry = messages[id.message], EntryID(StreamPosition(time: entry.publishedAt, message: id.message)) == id
+        else { return nil }
+        return id.message
+    }
+
+    func lowerBound(_ end: StreamEnd) -> StreamBound { end.isOpen ? bound(after: end.id) : lowerBound(end.id) }
+
+    func upperBound(_ end: StreamEnd) -> StreamBound { end.isOpen ? bound(before: end.id) : upperBound(end.id) }
+
+    private func lowerBound(_ id: EntryID) -> StreamBound {
         if isOurs(id) || id.time == 0 { return .message(id.message) }
         // The last number of a millisecond, or one that no message has yet: what comes is of a later one.
         return .time(id.number > nextMessage ? id.wallTime.adding(milliseconds: 1) : id.wallTime)
@@ -83,7 +88,13 @@ extension BrokerState {
         return isOurs(id) ? .message(MessageID(rawValue: id.number + 1)) : lowerBound(id)
     }
 
-    func upperBound(_ id: EntryID) -> StreamBound {
+    /// The last one before this id.
+    func bound(before id: EntryID) -> StreamBound {
+        if isOurs(id) { return .message(MessageID(rawValue: id.number - 1)) }
+        return id.number == .max ? .time(id.wallTime) : upperBound(EntryID(time: id.time, number: 0))
+    }
+
+    private func upperBound(_ id: EntryID) -> StreamBound {
         if isOurs(id) { return .message(id.message) }
         return .time(id.number == 0 ? id.wallTime.adding(milliseconds: -1) : id.wallTime)
     }

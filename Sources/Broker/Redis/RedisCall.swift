@@ -51,6 +51,20 @@ struct RedisCall {
         RESPError("ERR unknown subcommand '", arguments[1].prefix(128), "'. Try \(command.name.uppercased()) HELP.")
     }
 
+    /// The options of a subcommand cannot be read.
+    var unknownForm: RESPError {
+        RESPError(
+            "ERR unknown subcommand or wrong number of arguments for '", arguments[1].prefix(128),
+            "'. Try \(command.name.uppercased()) HELP.")
+    }
+
+    func help(_ forms: String...) -> RedisReply {
+        .array(
+            (["\(command.name.uppercased()) <subcommand> [<arg> ...]. Subcommands are:"] + forms + ["HELP"]).map {
+                .value(.simple($0))
+            })
+    }
+
     /// The names of keys, by the table.
     var keys: [[UInt8]] {
         guard command.keys.first > 0, command.keys.first < count else { return [] }

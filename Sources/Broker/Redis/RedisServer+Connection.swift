@@ -124,6 +124,16 @@ extension RedisServer {
             return .ok
         case "setinfo": return try setInfo(call)
         case "kill": return try kill(call)
+        case "unblock": return try unblock(call)
+        case "reply":
+            try call.demandCount(3...3)
+            if call.isWord(2, "on") { return .ok }
+            guard call.isWord(2, "off") || call.isWord(2, "skip") else { throw .syntax }
+            throw "ERR brokerd answers every command: without the answer nobody knows whether a message is on disk"
+        case "help":
+            return call.help(
+                "ID", "INFO", "LIST", "GETNAME", "SETNAME name", "SETINFO LIB-NAME|LIB-VER text",
+                "KILL address | option value …", "UNBLOCK id [TIMEOUT|ERROR]", "NO-EVICT ON|OFF", "NO-TOUCH ON|OFF", "REPLY ON")
         case "no-evict", "no-touch":
             try call.demandCount(3...3)
             guard call.isWord(2, "on") || call.isWord(2, "off") else { throw .syntax }
@@ -155,10 +165,35 @@ extension RedisServer {
         return .ok
     }
 
+    private static let types = ["normal", "master", "replica", "slave", "pubsub"]
+
+    /// Ends the wait of another connection, as its timeout would, or with an error.
+    private func unblock(_ call: RedisCall) throws(RESPError) -> RedisReply {
+        try call.demandCount(3...4)
+        var isError = false
+        if call.count == 4 {
+            isError = call.isWord(3, "error")
+            guard isError || call.isWord(3, "timeout") else {
+                throw "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+            }
+        }
+        let number = try call.integer(2)
+        guard number > 0, let session = state.sessions[SessionID(rawValue: UInt64(number))],
+            sessions[session.id] != nil, let waiting = session.pops.keys.min(),
+            let pop = state.removePop(waiting, of: session)
+        else { return .integer(0) }
+        if isError {
+            state.emit(.answerRedis(session.id, .error("UNBLOCKED client unblocked via CLIENT UNBLOCK")))
+        } else {
+            state.timeOut(pop)
+        }
+        return .integer(1)
+    }
+
     private func clientList(_ call: RedisCall) throws(RESPError) -> RedisReply {
         var shown = sessionsInOrder
         if call.count == 4, call.isWord(2, "type") {
-            guard ["normal", "master", "replica", "slave", "pubsub"].contains(where: { call.isWord(3, $0) }) else {
+            guard Self.types.contains(where: { call.isWord(3, $0) }) else {
                 throw RESPError("ERR Unknown client type '", call[3], "'")
             }
             if !call.isWord(3, "normal") { shown = [] }
@@ -204,6 +239,9 @@ extension RedisServer {
             } else if call.isWord(index, "user") {
                 guard text == "default" else { throw RESPError("ERR No such user '", value, "'") }
             } else if call.isWord(index, "type") {
+                guard Self.types.contains(where: { call.isWord(index + 1, $0) }) else {
+                    throw RESPError("ERR Unknown client type '", value, "'")
+                }
                 if !call.isWord(index + 1, "normal") { doomed = [] }
             } else if call.isWord(index, "skipme") {
                 guard call.isWord(index + 1, "yes") || call.isWord(index + 1, "no") else { throw .syntax }

@@ -32,7 +32,7 @@ extension RedisServer {
         var ids: [MessageID] = []
         for argument in call.arguments[3...] {
             guard let id = EntryID(argument) else { throw .invalidStreamID }
-            ids.append(id.message)
+            if let message = state.message(of: id) { ids.append(message) }
         }
         guard let subscription = try group(call[1], call[2]) else { return .integer(0) }
         return .integer(try brokered { () throws(BrokerError) in try state.acknowledge(ids, in: subscription) })
@@ -63,6 +63,7 @@ extension RedisServer {
             try call.demandCount(5...5)
             try demandKey(call)
             return try changeConsumer(call)
+        case "help": return call.help("CREATE key group id|$ [MKSTREAM]", "DESTROY", "SETID", "CREATECONSUMER", "DELCONSUMER")
         default: throw call.unknownSubcommand
         }
     }
@@ -85,7 +86,7 @@ extension RedisServer {
                 }
                 index += 2
             } else {
-                throw .syntax
+                throw call.unknownForm
             }
         }
         return makesStream
@@ -172,12 +173,10 @@ extension RedisServer {
         guard call.count == 3 || (6...9).contains(call.count) else { throw .syntax }
         var index = 3
         var idleMin: Int64 = 0
-        if call.count >= 8, call.isWord(3, "idle") {
+        if call.count > 3, call.isWord(3, "idle") {
             idleMin = try call.integer(4)
             index = 5
             guard call.count >= 8 else { throw .syntax }
-        } else if call.count > 7 {
-            throw .syntax
         }
         if call.count == 3 { return summary(try demandGroup(call[1], call[2])) }
         let count = max(0, Int(clamping: try call.integer(index + 2)))
@@ -235,7 +234,7 @@ extension RedisServer {
         var ids: [MessageID] = []
         var index = 5
         while index < call.count, let id = EntryID(call[index]) {
-            ids.append(id.message)
+            if let message = state.message(of: id) { ids.append(message) }
             index += 1
         }
         try readOptions(call, from: index, &claim)

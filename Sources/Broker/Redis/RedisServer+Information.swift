@@ -13,7 +13,7 @@ extension RedisServer {
         case "info":
             let wanted = call.arguments[2...]
             if wanted.isEmpty { return .array(RedisCommand.all.map(\.description)) }
-            return .array(wanted.map { RedisCommand.named($0)?.description ?? .value(.nullArray) })
+            return .array(wanted.map { RedisCommand.named($0)?.description ?? .null })
         case "docs":
             let wanted = call.arguments[2...]
             let commands = wanted.isEmpty ? RedisCommand.all : wanted.compactMap(RedisCommand.named)
@@ -22,6 +22,7 @@ extension RedisServer {
             try call.demandCount(2...2)
             return .array(RedisCommand.all.map { .bulk($0.name) })
         case "getkeys": return try commandKeys(call)
+        case "help": return call.help("COUNT", "DOCS [name …]", "GETKEYS command", "INFO [name …]", "LIST")
         default: throw call.unknownSubcommand
         }
     }
@@ -64,7 +65,10 @@ extension RedisServer {
             commandCount = 0
             connectionCount = 0
             return .ok
-        case "set", "rewrite": throw "ERR brokerd reads its settings from brokerd.conf; change it and reload"
+        case "help": return call.help("GET pattern …", "RESETSTAT")
+        case "set", "rewrite":
+            if call.subcommand == "set" { try call.demandCount(4...Int.max) }
+            throw "ERR brokerd reads its settings from brokerd.conf; change it and reload"
         default: throw call.unknownSubcommand
         }
     }

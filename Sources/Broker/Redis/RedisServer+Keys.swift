@@ -38,7 +38,9 @@ extension RedisServer {
 
     /// The cursor is the number of the next topic: a topic that is there all the time is always met.
     func scan(_ call: RedisCall) throws(RESPError) -> RedisReply {
-        guard let cursor = RESPWords.integer(call[1]), cursor >= 0 else { throw "ERR invalid cursor" }
+        guard var cursor = RESPWords.integer(call[1]) else { throw "ERR invalid cursor" }
+        // Redis reads a negative cursor as a very large one.
+        if cursor < 0 { cursor = .max }
         var pattern: GlobPattern?
         var count = 10
         var kind: [UInt8]?

@@ -8,14 +8,14 @@ extension RedisServer {
             try call.demandCount(3...6)
             let topic = try demandStream(call[2])
             guard call.count > 3 else { return .fields(try fields(of: topic)) }
-            guard call.isWord(3, "full") else { throw .syntax }
+            guard call.isWord(3, "full") else { throw call.unknownForm }
             var count = 10
             if call.count == 6 {
-                guard call.isWord(4, "count") else { throw .syntax }
+                guard call.isWord(4, "count") else { throw call.unknownForm }
                 let number = try call.integer(5)
                 count = number < 0 ? 10 : (number == 0 ? Int.max : Int(number))
             } else if call.count == 5 {
-                throw .syntax
+                throw call.unknownForm
             }
             return .fields(try fullFields(of: topic, count: count, call.now))
         case "groups":
@@ -36,6 +36,7 @@ extension RedisServer {
                         .init("idle", .integer(max(0, call.now.monotonic - consumer.seenAt))),
                     ])
                 })
+        case "help": return call.help("STREAM key [FULL [COUNT n]]", "GROUPS key", "CONSUMERS key group")
         default: throw call.unknownSubcommand
         }
     }
@@ -76,9 +77,14 @@ extension RedisServer {
             .init("name", .bulk(subscription.name.name)), .init("consumers", .integer(group?.consumers.count ?? 0)),
             .init("pending", .integer(state.pending(of: subscription).count)),
             .init("last-delivered-id", .bulk(lastDelivered(subscription))),
-            .init("entries-read", .integer(group?.entriesRead ?? 0)),
+            .init("entries-read", entriesRead(subscription)),
             .init("lag", .integer(state.listCount(subscription))),
         ]
+    }
+
+    /// Unknown until something was read.
+    private func entriesRead(_ subscription: Subscription) -> RedisReply {
+        subscription.group.flatMap { $0.entriesRead == 0 ? nil : .integer($0.entriesRead) } ?? .null
     }
 
     private func lastDelivered(_ subscription: Subscription) -> String {
@@ -89,11 +95,11 @@ extension RedisServer {
         let groups = groups(of: topic).map { subscription in
             RedisReply.fields([
                 .init("name", .bulk(subscription.name.name)), .init("last-delivered-id", .bulk(lastDelivered(subscription))),
-                .init("entries-read", .integer(subscription.group?.entriesRead ?? 0)),
+                .init("entries-read", entriesRead(subscription)),
                 .init("lag", .integer(state.listCount(subscription))),
                 .init("pel-count", .integer(state.pending(of: subscription).count)),
                 .init(
-                    "pel",
+                    "pending",
                     .array(
                         state.pending(of: subscription).prefix(count).map { lease in
                             .array([
@@ -119,7 +125,7 @@ extension RedisServer {
             .init("seen-time", .integer(now.wall.milliseconds - (now.monotonic - consumer.seenAt))),
             .init("pel-count", .integer(leases.count)),
             .init(
-                "pel",
+                "pending",
                 .array(
                     leases.prefix(count).map { lease in
                         .array([

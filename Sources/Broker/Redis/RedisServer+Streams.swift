@@ -52,9 +52,8 @@ extension RedisServer {
             guard surplus > 0 else { return 0 }
             ids = state.entries(of: topic, from: .message(MessageID(rawValue: 0)), limit: min(surplus, limit))
         case .from(let id):
-            guard let last = id.previous else { return 0 }
             ids = state.entries(
-                of: topic, from: .message(MessageID(rawValue: 0)), through: state.upperBound(last), limit: limit)
+                of: topic, from: .message(MessageID(rawValue: 0)), through: state.bound(before: id), limit: limit)
         }
         return try brokered { () throws(BrokerError) in try state.delete(ids, of: topic) }
     }
@@ -80,7 +79,7 @@ extension RedisServer {
         var ids: Set<MessageID> = []
         for argument in call.arguments[2...] {
             guard let id = EntryID(argument) else { throw .invalidStreamID }
-            ids.insert(id.message)
+            if let message = state.message(of: id) { ids.insert(message) }
         }
         guard let topic = try stream(call[1]) else { return .integer(0) }
         let own = ids.sorted().filter { state.messages[$0]?.topic == topic.id }
@@ -105,7 +104,7 @@ extension RedisServer {
         }
         guard let topic = try stream(call[1]), state.entryCount(of: topic) > 0 else { return .array([]) }
         if count == 0 { return .value(.nullArray) }
-        guard start <= end else { return .array([]) }
+        guard start.id <= end.id else { return .array([]) }
         let ids = state.entries(
             of: topic, from: state.lowerBound(start), through: state.upperBound(end), isReversed: isReversed,
             limit: count)
@@ -126,18 +125,17 @@ extension RedisServer {
     }
 
     /// One end of a range: `-`, `+`, an id, or `(` and an id that is not included.
-    static func bound(_ argument: [UInt8], isStart: Bool) throws(RESPError) -> EntryID {
-        if argument == [UInt8(ascii: "-")] { return .first }
-        if argument == [UInt8(ascii: "+")] { return .last }
+    static func bound(_ argument: [UInt8], isStart: Bool) throws(RESPError) -> StreamEnd {
+        if argument == [UInt8(ascii: "-")] { return StreamEnd(id: .first) }
+        if argument == [UInt8(ascii: "+")] { return StreamEnd(id: .last) }
         let isOpen = argument.first == UInt8(ascii: "(")
         guard let id = EntryID(argument.dropFirst(isOpen ? 1 : 0), number: isStart ? 0 : .max) else {
             throw .invalidStreamID
         }
-        guard isOpen else { return id }
-        guard let inner = isStart ? id.next : id.previous else {
+        if isOpen && (isStart ? id == .last : id == .first) {
             throw RESPError("ERR invalid \(isStart ? "start" : "end") ID for the interval")
         }
-        return inner
+        return StreamEnd(id: id, isOpen: isOpen)
     }
 
     // MARK: XREAD and XREADGROUP

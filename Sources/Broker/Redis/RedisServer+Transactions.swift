@@ -57,6 +57,8 @@ extension RedisServer {
             }
         }
         state.endTransaction()
+        // HELLO inside: what follows, itself included, is in its version.
+        for case .inVersion(let version, _) in replies.reversed() { return .inVersion(version, .array(replies)) }
         return .array(replies)
     }
 

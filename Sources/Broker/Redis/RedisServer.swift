@@ -54,6 +54,10 @@ final class RedisServer {
     func receive(_ command: RESPCommand, from session: RedisSession, now: Now) {
         session.usedAt = now.monotonic
         commandCount += 1
+        if Self.isHTTP(command.arguments[0]) {
+            session.isEnding = true
+            return
+        }
         do throws(RESPError) {
             let call = try find(command, session, now)
             if session.queue != nil, !call.command.isNeverQueued {
@@ -69,6 +73,11 @@ final class RedisServer {
             reply(.error(error), to: session)
         }
         serveWaiting(now: now)
+    }
+
+    /// A web page that makes a browser talk to us is hung up on, as Redis does.
+    private static func isHTTP(_ name: [UInt8]) -> Bool {
+        RESPWords.isWord(name, "post") || RESPWords.isWord(name, "host:")
     }
 
     /// The stream of commands cannot be read on.
@@ -99,6 +108,10 @@ final class RedisServer {
         }
         session.lastCommand = found.name
         guard found.accepts(command.arguments.count) else {
+            if found.name == "exec" {
+                session.queue = nil
+                throw RESPError("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
+            }
             session.queue?.isBroken = true
             throw .wrongArity(found.name)
         }
@@ -147,7 +160,10 @@ final class RedisServer {
             let reply = state.perform(errand, index: index, from: subscription, session, now: call.now)
             if let reply { return reply }
         }
-        if call.isInTransaction { return .value(.nullArray) }
+        if call.isInTransaction {
+            if case .move = errand { return .null }
+            return .value(.nullArray)
+        }
         let pop = WaitingPop(
             number: state.nextPop, origin: Origin(session: session.id, correlation: 0), subscriptions: subscriptions,
             acknowledges: false, errand: errand)

@@ -80,6 +80,7 @@ struct StreamAddition {
                 guard EntryID(call[index]) != nil || call[index].last == UInt8(ascii: "*") else {
                     throw .invalidStreamID
                 }
+                if EntryID(call[index]) == .first { throw "ERR The ID specified in XADD must be greater than 0-0" }
                 throw "ERR The ID of an entry must be *: brokerd numbers messages itself"
             }
         }

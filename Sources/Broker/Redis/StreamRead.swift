@@ -47,7 +47,7 @@ struct StreamRead {
                 index += 2
             } else if call.isWord(index, "streams"), more >= 1 {
                 rest = call.arguments[(index + 1)...]
-                guard rest.count.isMultiple(of: 2) else { throw Self.unbalanced(call.command.name) }
+                guard rest.count.isMultiple(of: 2) else { throw Self.unbalanced }
                 break
             } else if call.isWord(index, "group"), more >= 2 {
                 if !isGroup {
@@ -74,11 +74,10 @@ struct StreamRead {
         self.ids = ids
     }
 
-    private static func unbalanced(_ name: String) -> RESPError {
+    /// Redis says XREAD for both commands.
+    private static let unbalanced: RESPError = """
+        ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.
         """
-        ERR Unbalanced \(name.uppercased()) list of streams: for each stream key an ID or '$' must be specified.
-        """
-    }
 
     private static func start(_ argument: [UInt8], isGroup: Bool) throws(RESPError) -> Start {
         if argument == [UInt8(ascii: "$")] {
