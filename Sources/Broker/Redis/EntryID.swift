@@ -67,7 +67,8 @@ extension BrokerState {
 
     /// The message of an entry; nil when no message has exactly this id now.
     func message(of id: EntryID) -> MessageID? {
-        guard let entry = messages[id.message], EntryID(StreamPosition(time: entry.publishedAt, message: id.message)) == id
+        guard let entry = messages[id.message],
+            EntryID(StreamPosition(time: entry.publishedAt, message: id.message)) == id
         else { return nil }
         return id.message
     }
@@ -100,7 +101,9 @@ extension BrokerState {
     }
 
     /// The youngest message that lies at or before this id.
-    func lastMessage(through id: EntryID) -> MessageID { isOurs(id) || id.time == 0 ? id.message : MessageID(rawValue: 0) }
+    func lastMessage(through id: EntryID) -> MessageID {
+        isOurs(id) || id.time == 0 ? id.message : MessageID(rawValue: 0)
+    }
 
     func contains(_ id: MessageID, from: StreamBound, through: StreamBound?) -> Bool {
         guard let time = messages[id]?.publishedAt else { return false }

@@ -9,14 +9,19 @@ extension RedisCommand {
         RedisCommand(
             "hello", -1, "noscript loading stale fast no_auth", .none, "connection", "Chooses RESP2 or RESP3"
         ) { try $0.hello($1) },
-        RedisCommand("select", 2, "loading stale fast", .none, "connection", "There is database 0") { try $0.select($1) },
+        RedisCommand("select", 2, "loading stale fast", .none, "connection", "There is database 0") {
+            try $0.select($1)
+        },
         RedisCommand("quit", -1, "noscript loading stale fast no_auth", .none, "connection", "Ends the connection") {
             $0.quit($1)
         },
         RedisCommand(
-            "reset", 1, "noscript loading stale fast no_auth", .none, "connection", "Makes the connection as it was when new"
+            "reset", 1, "noscript loading stale fast no_auth", .none, "connection",
+            "Makes the connection as it was when new"
         ) { $0.reset($1) },
-        RedisCommand("client", -2, "admin noscript loading stale", .none, "connection", "Looks at connections, ends them") {
+        RedisCommand(
+            "client", -2, "admin noscript loading stale", .none, "connection", "Looks at connections, ends them"
+        ) {
             try $0.client($1)
         },
         RedisCommand("command", -1, "loading stale", .none, "server", "This table") { try $0.commandCommand($1) },
@@ -25,7 +30,9 @@ extension RedisCommand {
         },
         RedisCommand("info", -1, "loading stale", .none, "server", "The broker in numbers") { $0.info($1) },
         RedisCommand("time", 1, "loading stale fast", .none, "server", "The wall clock") { $0.time($1) },
-        RedisCommand("wait", 3, "noscript", .none, "generic", "Answers when all before it is on disk") { try $0.wait($1) },
+        RedisCommand("wait", 3, "noscript", .none, "generic", "Answers when all before it is on disk") {
+            try $0.wait($1)
+        },
     ]
 
     static let lists: [RedisCommand] = [
@@ -78,15 +85,21 @@ extension RedisCommand {
         },
         RedisCommand("type", 2, "readonly fast", .one, "generic", "list, stream or none") { $0.type($1) },
         RedisCommand("keys", 2, "readonly", .none, "generic", "Topics that hold something") { $0.keys($1) },
-        RedisCommand("scan", -2, "readonly", .none, "generic", "Topics that hold something, in pieces") { try $0.scan($1) },
-        RedisCommand("dbsize", 1, "readonly fast", .none, "server", "How many topics hold something") { $0.databaseSize($1) },
+        RedisCommand("scan", -2, "readonly", .none, "generic", "Topics that hold something, in pieces") {
+            try $0.scan($1)
+        },
+        RedisCommand("dbsize", 1, "readonly fast", .none, "server", "How many topics hold something") {
+            $0.databaseSize($1)
+        },
     ]
 
     static let streams: [RedisCommand] = [
         RedisCommand("xadd", -5, "write denyoom fast", .one, "stream", "Publishes an entry", .messages) {
             try $0.addEntry($1)
         },
-        RedisCommand("xlen", 2, "readonly fast", .one, "stream", "How many entries there are") { try $0.entryCount($1) },
+        RedisCommand("xlen", 2, "readonly fast", .one, "stream", "How many entries there are") {
+            try $0.entryCount($1)
+        },
         RedisCommand("xrange", -4, "readonly", .one, "stream", "Entries in order") {
             try $0.entries($1, isReversed: false)
         },
@@ -103,7 +116,8 @@ extension RedisCommand {
             try $0.trimStream($1)
         },
         RedisCommand(
-            "xreadgroup", -7, "write blocking movablekeys", .none, "stream", "Deliveries for a consumer of a group", .facts
+            "xreadgroup", -7, "write blocking movablekeys", .none, "stream", "Deliveries for a consumer of a group",
+            .facts
         ) { try $0.readStreams($1) },
         RedisCommand("xack", -4, "write fast", .one, "stream", "Acknowledges deliveries of a group", .facts) {
             try $0.acknowledgeEntries($1)
@@ -124,7 +138,9 @@ extension RedisCommand {
         RedisCommand(
             "btake", -3, "write noscript blocking", .allButLast, "broker", "Waits for messages and leases them", .facts
         ) { try $0.take($1) },
-        RedisCommand("ack", -2, "write fast", .none, "broker", "The message is done", .facts) { try $0.acknowledge($1) },
+        RedisCommand("ack", -2, "write fast", .none, "broker", "The message is done", .facts) {
+            try $0.acknowledge($1)
+        },
         RedisCommand("fail", -2, "write fast", .none, "broker", "The attempt failed; tried again later", .messages) {
             try $0.fail($1)
         },
@@ -153,7 +169,8 @@ extension RedisCommand {
         RedisCommand("watch", -2, "noscript loading stale fast", .all, "transactions", "Is refused") {
             try $0.watch($1)
         },
-        RedisCommand("unwatch", 1, "noscript loading stale fast", .none, "transactions", "There is nothing to forget") { _, _ in
+        RedisCommand("unwatch", 1, "noscript loading stale fast", .none, "transactions", "There is nothing to forget") {
+            _, _ in
             .ok
         },
     ]

@@ -133,7 +133,8 @@ extension RedisServer {
         case "help":
             return call.help(
                 "ID", "INFO", "LIST", "GETNAME", "SETNAME name", "SETINFO LIB-NAME|LIB-VER text",
-                "KILL address | option value …", "UNBLOCK id [TIMEOUT|ERROR]", "NO-EVICT ON|OFF", "NO-TOUCH ON|OFF", "REPLY ON")
+                "KILL address | option value …", "UNBLOCK id [TIMEOUT|ERROR]", "NO-EVICT ON|OFF", "NO-TOUCH ON|OFF",
+                "REPLY ON")
         case "no-evict", "no-touch":
             try call.demandCount(3...3)
             guard call.isWord(2, "on") || call.isWord(2, "off") else { throw .syntax }
@@ -159,7 +160,8 @@ extension RedisServer {
         let isName = call.isWord(2, "lib-name")
         guard isName || call.isWord(2, "lib-ver") else { throw RESPError("ERR Unrecognized option '", call[2], "'") }
         guard call[3].allSatisfy({ 33...126 ~= $0 }) else {
-            throw RESPError("ERR \(isName ? "lib-name" : "lib-ver") cannot contain spaces, newlines or special characters.")
+            throw RESPError(
+                "ERR \(isName ? "lib-name" : "lib-ver") cannot contain spaces, newlines or special characters.")
         }
         if isName { call.session.libraryName = call[3] } else { call.session.libraryVersion = call[3] }
         return .ok

@@ -63,7 +63,8 @@ extension RedisServer {
             try call.demandCount(5...5)
             try demandKey(call)
             return try changeConsumer(call)
-        case "help": return call.help("CREATE key group id|$ [MKSTREAM]", "DESTROY", "SETID", "CREATECONSUMER", "DELCONSUMER")
+        case "help":
+            return call.help("CREATE key group id|$ [MKSTREAM]", "DESTROY", "SETID", "CREATECONSUMER", "DELCONSUMER")
         default: throw call.unknownSubcommand
         }
     }
@@ -98,7 +99,8 @@ extension RedisServer {
         if topic == nil && !makesStream { throw Self.keyMissing }
         let key = try topicName(call[2])
         guard let text = String(validating: call[3], as: UTF8.self), TopicName(text) != nil else {
-            throw "ERR NAME_INVALID: a group is a subscription's name, 1 to 255 bytes of printable UTF-8 without space or @"
+            throw
+                "ERR NAME_INVALID: a group is a subscription's name, 1 to 255 bytes of printable UTF-8 without space or @"
         }
         let newest = topic?.newest
         let (start, position) = try start(call[4], newest)

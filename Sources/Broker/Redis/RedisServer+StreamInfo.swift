@@ -94,7 +94,8 @@ extension RedisServer {
     private func fullFields(of topic: Topic, count: Int, _ now: Now) throws(RESPError) -> [RedisReply.Field] {
         let groups = groups(of: topic).map { subscription in
             RedisReply.fields([
-                .init("name", .bulk(subscription.name.name)), .init("last-delivered-id", .bulk(lastDelivered(subscription))),
+                .init("name", .bulk(subscription.name.name)),
+                .init("last-delivered-id", .bulk(lastDelivered(subscription))),
                 .init("entries-read", entriesRead(subscription)),
                 .init("lag", .integer(state.listCount(subscription))),
                 .init("pel-count", .integer(state.pending(of: subscription).count)),
@@ -107,7 +108,9 @@ extension RedisServer {
                                 .integer(deliveredAt(lease, now)), .integer(attempts(lease)),
                             ])
                         })),
-                .init("consumers", .array((subscription.group?.consumers ?? []).map { consumer(subscription, $0, count, now) })),
+                .init(
+                    "consumers",
+                    .array((subscription.group?.consumers ?? []).map { consumer(subscription, $0, count, now) })),
             ])
         }
         return base(of: topic) + [

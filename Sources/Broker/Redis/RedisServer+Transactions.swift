@@ -64,7 +64,9 @@ extension RedisServer {
 
     private func begin(_ calls: [RedisCall]) throws(RESPError) {
         let messageCount = calls.reduce(0) { $0 + ($1.command.weight == .messages ? $1.count : 0) }
-        let bytes = calls.reduce(0) { $0 + logBytes(of: $1, publishes: messageCount) }
+        let copies = calls.filter { $0.command.weight == .copy }
+        let bytes =
+            calls.reduce(0) { $0 + logBytes(of: $1, publishes: messageCount) } + copies.count * copyBytes(copies, calls)
         let publishes = calls.contains { $0.command.weight == .messages || $0.command.weight == .copy }
         try brokered { () throws(BrokerError) in try state.beginTransaction(bytesMax: bytes, publishes: publishes) }
     }
@@ -77,9 +79,22 @@ extension RedisServer {
         switch call.command.weight {
         case .nothing: return 0
         case .messages: return base + argumentBytes + factBytes(call, publishes)
-        case .copy: return base + state.limits.bodyBytesMax + state.limits.headersBytesMax
+        case .copy: return base
         case .facts: return base + argumentBytes + factBytes(call, publishes)
         }
+    }
+
+    /// The largest message that a move can meet: one of the first of its sources, or one of this transaction.
+    private func copyBytes(_ copies: [RedisCall], _ calls: [RedisCall]) -> Int {
+        var largest = calls.reduce(0) {
+            $0 + ($1.command.weight == .messages ? $1.arguments.reduce(0) { $0 + $1.count } : 0)
+        }
+        for call in copies {
+            guard let source = list(call[1]) else { continue }
+            let first = state.list(source, 0..<min(copies.count, state.listCount(source)))
+            largest = max(largest, first.reduce(0) { max($0, Int(state.messages[$1]?.bytes ?? 0)) })
+        }
+        return largest + state.limits.headersBytesMax + 512
     }
 
     /// Facts about messages that lie in the command's keys already, or come there in the transaction.
@@ -90,7 +105,9 @@ extension RedisServer {
         var keys = call.keys
         if call.command.name == "xreadgroup" { keys = (try? StreamRead.keys(of: call)) ?? [] }
         let held = keys.reduce(0) { count, key in
-            count + (name(key).flatMap { state.topicsByName[$0.topic] }.map { $0.messageCount * $0.subscriptions.count } ?? 0)
+            count
+                + (name(key).flatMap { state.topicsByName[$0.topic] }.map { $0.messageCount * $0.subscriptions.count }
+                    ?? 0)
         }
         // Only these take one message when they say nothing else.
         let takesOne = ["lpop", "rpop"].contains(call.command.name) && call.count == 2
@@ -123,15 +140,16 @@ extension RedisServer {
         let new = counts.keys.count { state.topicsByName[$0] == nil }
         guard state.topics.count + new <= state.limits.topicsMax else {
             throw RESPError(
-                BrokerError(.topicLimit, "there are \(state.topics.count) topics, the limit is \(state.limits.topicsMax)"))
+                BrokerError(
+                    .topicLimit, "there are \(state.topics.count) topics, the limit is \(state.limits.topicsMax)"))
         }
         for (name, count) in counts.sorted(by: { $0.key < $1.key }) {
-            guard let topic = state.topicsByName[name], topic.settings.messagesMax > 0 else { continue }
-            guard UInt64(topic.messageCount + count) <= topic.settings.messagesMax else {
+            let topic = state.topicsByName[name]
+            let messagesMax = (topic?.settings ?? state.limits.defaults).messagesMax
+            guard messagesMax == 0 || UInt64((topic?.messageCount ?? 0) + count) <= messagesMax else {
                 throw RESPError(
                     BrokerError(
-                        .topicFull,
-                        "\(name) would hold more than \(topic.settings.messagesMax) unsettled messages, its messages_max"))
+                        .topicFull, "\(name) would hold more than \(messagesMax) unsettled messages, its messages_max"))
             }
         }
     }

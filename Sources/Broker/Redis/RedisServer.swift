@@ -110,7 +110,8 @@ final class RedisServer {
         guard found.accepts(command.arguments.count) else {
             if found.name == "exec" {
                 session.queue = nil
-                throw RESPError("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
+                throw RESPError(
+                    "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
             }
             session.queue?.isBroken = true
             throw .wrongArity(found.name)
@@ -199,9 +200,9 @@ final class RedisServer {
     func validName(_ key: [UInt8]) throws(RESPError) -> SubscriptionName {
         guard let name = name(key) else {
             throw """
-                ERR NAME_INVALID: a key is the name of a topic, 1 to 255 bytes of printable UTF-8 without space, or \
-                TOPIC@SUBSCRIPTION
-                """
+            ERR NAME_INVALID: a key is the name of a topic, 1 to 255 bytes of printable UTF-8 without space, or \
+            TOPIC@SUBSCRIPTION
+            """
         }
         return name
     }

@@ -83,18 +83,18 @@ struct StreamRead {
         if argument == [UInt8(ascii: "$")] {
             if isGroup {
                 throw """
-                    ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this \
-                    consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return \
-                    an empty result set.
-                    """
+                ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this \
+                consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return \
+                an empty result set.
+                """
             }
             return .newest
         }
         if argument == [UInt8(ascii: ">")] {
             if !isGroup {
                 throw """
-                    ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.
-                    """
+                ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.
+                """
             }
             return .undelivered
         }

@@ -53,7 +53,8 @@ package struct ConfigurationReader {
 
     private static let levels = LogLevel.allCases.map(\.name).joined(separator: ", ")
     private static let keys = [
-        "data_dir", "listen", "redis_listen", "redis_lease", "connections_max", "frame_max", "body_max", "headers_max", "topics_max",
+        "data_dir", "listen", "redis_listen", "redis_lease", "connections_max", "frame_max", "body_max", "headers_max",
+        "topics_max",
         "subscriptions_max", "consumers_max", "leases_max", "unconfirmed_max", "delayed_max", "output_max",
         "heartbeat", "drain_timeout", "log_level", "segment_size", "log_reserve", "disk_free_min",
     ]

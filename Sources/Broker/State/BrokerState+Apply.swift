@@ -79,7 +79,8 @@ extension BrokerState {
     private func keep(_ published: PublishedMessage, _ topic: Topic, _ address: RecordAddress, isInLane: Bool) {
         let entry = MessageEntry(
             position: address.position, publishedAt: published.publishedAt, offset: UInt32(address.offset),
-            bytes: UInt32(published.body.count + MessageEntry.overheadBytes), topic: topic.id, owed: 0, priority: published.priority,
+            bytes: UInt32(published.body.count + MessageEntry.overheadBytes), topic: topic.id, owed: 0,
+            priority: published.priority,
             isInLane: isInLane)
         messages.insert(entry, as: published.id)
         if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {

@@ -66,7 +66,8 @@ extension BrokerState {
         case .take(let keys, let lease, let count):
             var taken: [RedisReply] = []
             var bytes = 0
-            while taken.count < count, bytes < limits.replyBytesMax, session.leases.count < limits.leasesPerConnectionMax,
+            while taken.count < count, bytes < limits.replyBytesMax,
+                session.leases.count < limits.leasesPerConnectionMax,
                 let notice = take(
                     from: subscription, session, nil, acknowledges: false, leaseMilliseconds: lease, now: now)
             {
@@ -160,7 +161,8 @@ extension BrokerState {
         case .readGroup?:
             emit(
                 .answerRedis(
-                    pop.origin.session, .error("NOGROUP the consumer group this client was blocked on no longer exists")))
+                    pop.origin.session, .error("NOGROUP the consumer group this client was blocked on no longer exists")
+                ))
         case _?: emit(.answerRedis(pop.origin.session, .error(RESPError(error))))
         }
     }
