@@ -25,7 +25,7 @@ extension RedisServer {
         let receipts = try brokered { () throws(BrokerError) in
             try state.commit(publishes: messages, settlements: [], session: session, now: call.now)
         }
-        for topic in Set(messages.map(\.topic)).sorted() { notePublished(to: topic) }
+        for message in messages { notePublished(to: message.topic) }
         return receipts
     }
 

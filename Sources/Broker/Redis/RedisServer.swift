@@ -54,10 +54,6 @@ final class RedisServer {
     func receive(_ command: RESPCommand, from session: RedisSession, now: Now) {
         session.usedAt = now.monotonic
         commandCount += 1
-        if Self.isHTTP(command.arguments[0]) {
-            session.isEnding = true
-            return
-        }
         do throws(RESPError) {
             let call = try find(command, session, now)
             if session.queue != nil, !call.command.isNeverQueued {
@@ -70,7 +66,11 @@ final class RedisServer {
                 session.noteAsked()
             }
         } catch {
-            reply(.error(error), to: session)
+            if Self.isHTTP(command.arguments[0]) {
+                session.isEnding = true
+            } else {
+                reply(.error(error), to: session)
+            }
         }
         serveWaiting(now: now)
     }
@@ -132,7 +132,9 @@ final class RedisServer {
 
     // MARK: Waiting clients
 
-    func notePublished(to topic: TopicName) { published.append(topic) }
+    func notePublished(to topic: TopicName) {
+        if published.last != topic { published.append(topic) }
+    }
 
     /// Gives what was published to those who wait for it, before the next command looks.
     private func serveWaiting(now: Now) {
