@@ -37,7 +37,8 @@ final class MemoryJournal: Journal {
     }
 
     func startsSegment(payloadBytes: Int) -> Bool {
-        end % segmentBytes + UInt64(payloadBytes + Self.headerBytes) > segmentBytes
+        // A segment never becomes quite full: its seal needs room.
+        end % segmentBytes + UInt64(payloadBytes + 2 * Self.headerBytes) > segmentBytes
     }
 
     /// As recovery does behind a sealed segment.

@@ -101,7 +101,7 @@ extension Model {
         let at = outgoing.deliverAt.map(\.milliseconds).flatMap { $0 > wall ? $0 : nil }
         let message = Message(
             id: MessageID(rawValue: nextMessage + UInt64(plan.messages.count)), priority: outgoing.priority,
-            publishedAt: wall, expiresAt: outgoing.expiresAt?.milliseconds, deliverAt: at)
+            key: outgoing.orderingKey, publishedAt: wall, expiresAt: outgoing.expiresAt?.milliseconds, deliverAt: at)
         if at != nil { plan.delayed += topic.subscriptions.count }
         plan.messages.append((topic.name, message, outgoing.dedupID))
         return message.id

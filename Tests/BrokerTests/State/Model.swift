@@ -20,6 +20,8 @@ struct Model {
         var deaths: UInt32 = 0
         var redrives: UInt32 = 0
         var lastError: String?
+        /// From its first delivery on, until it is over or dead.
+        var holdsKey = false
         /// What it waited for when it became ready without having been handed out since: the log does not tell that
         /// the time came.
         var waited: Place?
@@ -28,6 +30,7 @@ struct Model {
     struct Message {
         let id: MessageID
         let priority: UInt8
+        let key: String?
         let publishedAt: Int64
         let expiresAt: Int64?
         let deliverAt: Int64?
@@ -137,9 +140,13 @@ struct Model {
             .sorted { $0.priority != $1.priority ? $0.priority > $1.priority : $0.id < $1.id }
     }
 
-    /// Those among them that may still be delivered.
-    func deliverable(_ at: (topic: Int, subscription: Int)) -> [Message] {
-        ready(at).filter { $0.expiresAt.map { $0 > wall } ?? true }
+    /// Those among them whose ordering key no other one holds.
+    func free(_ at: (topic: Int, subscription: Int)) -> [Message] {
+        let slots = topics[at.topic].subscriptions[at.subscription].slots
+        let holders = topics[at.topic].messages.filter { slots[$0.id]?.holdsKey == true }
+        return ready(at).filter { message in
+            message.key == nil || !holders.contains { $0.key == message.key && $0.id != message.id }
+        }
     }
 
     // MARK: Changing
@@ -166,8 +173,21 @@ struct Model {
         topics[index].messages.removeAll { message in subscriptions.allSatisfy { $0.slots[message.id] == nil } }
     }
 
+    /// What must be delivered next; it stays where it is. Expired ones that come to their turn before it die.
+    mutating func takeNext(_ at: (topic: Int, subscription: Int)) -> Message? {
+        while let first = free(at).first {
+            guard let expiresAt = first.expiresAt, expiresAt <= wall else { return first }
+            let topic = topics[at.topic]
+            die(topic.name, topic.subscriptions[at.subscription].name, first.id, "expired")
+        }
+        return nil
+    }
+
     mutating func die(_ topic: String, _ subscription: String, _ message: MessageID, _ reason: String) {
-        change(topic, subscription, message) { $0.place = .dead(reason) }
+        change(topic, subscription, message) { slot in
+            slot.place = .dead(reason)
+            slot.holdsKey = false
+        }
     }
 
     /// The one policy for every way to fail.
@@ -182,8 +202,10 @@ struct Model {
             if isDeath { slot.deaths += 1 }
             if isDeath && slot.deaths >= settings.poisonDeathsMax {
                 slot.place = .dead("poison")
+                slot.holdsKey = false
             } else if slot.attempts >= settings.attemptsMax {
                 slot.place = .dead("attempts")
+                slot.holdsKey = false
             } else if let after {
                 slot.place = .delayed(until: steady + max(0, after), byWallClock: false)
             } else {

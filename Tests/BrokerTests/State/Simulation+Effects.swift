@@ -54,14 +54,13 @@ extension Simulation {
 
     /// It must be the first of its subscription, as it is remembered; expired ones before it are dead.
     private func acceptNext(_ notice: Notice) throws {
-        guard let at = model.index(notice.subscription), let next = model.deliverable(at).first else {
+        guard let at = model.index(notice.subscription) else {
+            throw Disagreement(description: "\(notice.subscription) is unknown")
+        }
+        guard let next = model.takeNext(at) else {
             throw Disagreement(description: "nothing was ready for \(notice)")
         }
         try demand("the next message", notice.id, next.id)
-        for message in model.ready(at) {
-            if message.id == next.id { break }
-            model.die(notice.subscription.topic.text, notice.subscription.name, message.id, "expired")
-        }
         let slot = model.topics[at.topic].subscriptions[at.subscription].slots[next.id]!
         try demand("attempt of \(next.id)", notice.attempt, slot.attempts + 1)
         try demand("redrives of \(next.id)", notice.redrives, slot.redrives)
@@ -83,6 +82,7 @@ extension Simulation {
         model.change(topic, name, notice.id) { slot in
             slot.place = .leased(notice.lease)
             slot.waited = nil
+            slot.holdsKey = true
             slot.attempts += 1
         }
         model.leases[notice.lease] = Model.Lease(
@@ -103,11 +103,25 @@ extension Simulation {
                             && model.unsettled(consumer.token) < consumer.credit
                             && model.holds(consumer.session) < Self.limits.leasesPerConnectionMax
                     }
-                if !hasTaker { continue }
-                try demand("left for a waiting taker of \(name)", [], model.deliverable((topic, second)).map(\.id))
-                for message in model.ready((topic, second)) {
-                    model.die(name.topic.text, name.name, message.id, "expired")
+                if hasTaker {
+                    try demand("left for a waiting taker of \(name)", nil, model.takeNext((topic, second))?.id)
+                } else {
+                    // There may have been one in the middle of the dispatch.
+                    adoptExpired((topic, second))
                 }
+            }
+        }
+    }
+
+    /// An expired message may die as soon as somebody looks at it.
+    func adoptExpired(_ at: (topic: Int, subscription: Int)) {
+        let (topic, subscription) = (
+            model.topics[at.topic].name, model.topics[at.topic].subscriptions[at.subscription].name
+        )
+        let real = state.subscription(named: SubscriptionName("\(topic)@\(subscription)")!)
+        for message in model.ready(at) where message.expiresAt.map({ $0 <= model.wall }) ?? false {
+            if real?.slots[message.id]?.deathReason == "expired" {
+                model.die(topic, subscription, message.id, "expired")
             }
         }
     }
@@ -126,7 +140,7 @@ extension Simulation {
                         try demand("drawn inside \(range): \(until)", range.contains(until.milliseconds), true)
                         model.topics[topic].subscriptions[second].slots[id]?.place = .delayed(
                             until: until.milliseconds, byWallClock: false)
-                    case .ready:
+                    case .ready, .blocked:
                         model.topics[topic].subscriptions[second].slots[id]?.place = .ready
                         model.topics[topic].subscriptions[second].slots[id]?.waited = .delayed(
                             until: range.lowerBound, byWallClock: false)
@@ -177,7 +191,7 @@ extension Simulation {
             try demand("redrives of \(name) \(message.id)", UInt32(there?.redrives ?? 0), slot.redrives)
             try demand("error of \(name) \(message.id)", there?.lastError, slot.lastError)
             switch (there?.place ?? .ready, slot.place) {
-            case (.ready, .ready): break
+            case (.ready, .ready), (.blocked, .ready): break
             case (.leased(let left), .leased(let right)): try demand("lease of \(name) \(message.id)", left, right)
             case (.delayed(let left), .delayed(let right, _)):
                 try demand("delay of \(name) \(message.id)", left.milliseconds, right)

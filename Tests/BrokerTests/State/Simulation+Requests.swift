@@ -10,6 +10,7 @@ extension Simulation {
         if chance(50) { message.priority = UInt8(pick(0...9)) }
         if chance(20) { message.deliverAt = now.wall.adding(milliseconds: pick(-2_000...8_000)) }
         if chance(20) { message.expiresAt = now.wall.adding(milliseconds: pick(-500...9_000)) }
+        if chance(40) { message.orderingKey = "key-\(pick(0...1))" }
         if chance(30) { message.dedupID = "dedup-\(pick(0...5))" }
         return message
     }
@@ -66,17 +67,16 @@ extension Simulation {
         if isDoubled || settlements.contains(where: { !model.isAlive($0.lease, session) }) { refusal = .leaseLost }
         var plan = Model.Plan()
         var wanted: [PublishReceipt] = []
+        let dedup = model.topics.map(\.dedup)
         for (index, message) in messages.enumerated() where refusal == nil {
             let isDuplicate = receipts.indices.contains(index) ? receipts[index].isDuplicate : nil
-            let before = model
             switch decided(message, &plan, isDuplicate) {
             case .success(let receipt): wanted.append(receipt)
-            case .failure(let error):
-                refusal = error.code
-                for topic in before.topics.indices { model.topics[topic].dedup = before.topics[topic].dedup }
+            case .failure(let error): refusal = error.code
             }
         }
         if case .refused(let error)? = response {
+            for (topic, dedup) in dedup.enumerated() { model.topics[topic].dedup = dedup }
             // A refused commit does not tell how it took a dedup id whose window is over by one clock.
             let hadEither = messages.contains { $0.dedupID != nil } && model.wallMax > model.wall
             if !hadEither { try demand("refusal of a commit", error.code, refusal) }
@@ -133,7 +133,7 @@ extension Simulation {
 
     func subscribe() throws {
         let (session, number, name) = (session(), UInt32(pick(1...4)), subscriptionName())
-        let credit = UInt32(pick(0...4))
+        let credit = UInt32(pick(1...5))
         let lease = chance(30) ? pick(50...9_000) : nil
         let start = start()
         var wanted: BrokerError.Code?
@@ -166,7 +166,7 @@ extension Simulation {
     }
 
     func credit() throws {
-        let (session, number, credit) = (session(), UInt32(pick(1...4)), UInt32(pick(0...5)))
+        let (session, number, credit) = (session(), UInt32(pick(1...4)), UInt32(pick(0...6)))
         let index = model.consumers.firstIndex { $0.session == session && $0.number == number }
         let response = try ask(.credit(consumer: ConsumerID(rawValue: number), credit: credit), session)
         try demand("a credit", refusal(response), index == nil ? .consumerUnknown : nil)
@@ -201,14 +201,12 @@ extension Simulation {
         }
         for name in names where !model.pops.contains(where: { $0.names.contains(name) }) {
             let at = model.index(name)!
-            if !model.deliverable(at).isEmpty {
-                guard effects.count == 1, case .answerPop(origin, let notice)? = effects.first else {
-                    throw Disagreement(description: "a pop that should have taken from \(name): \(effects)")
-                }
-                try demand("the first that has one", notice.subscription, name)
-                return try acceptPopped(notice, session, acknowledges: acknowledges)
+            if model.takeNext(at) == nil { continue }
+            guard effects.count == 1, case .answerPop(origin, let notice)? = effects.first else {
+                throw Disagreement(description: "a pop that should have taken from \(name): \(effects)")
             }
-            for message in model.ready(at) { model.die(name.topic.text, name.name, message.id, "expired") }
+            try demand("the first that has one", notice.subscription, name)
+            return try acceptPopped(notice, session, acknowledges: acknowledges)
         }
         if timeout == 0 { return try demand("an empty pop", effects, [.respond(origin, .popped(nil))]) }
         try demand("a pop that waits", effects, [])

@@ -31,7 +31,7 @@ extension Simulation {
 
     func toggleDisk() throws {
         model.isFull.toggle()
-        journal.publishBytesFree = model.isFull ? 0 : 1 << 40
+        journal.publishBytesFree = model.isFull ? 0 : Self.publishBytesFree
     }
 
     func sync() throws {
@@ -69,8 +69,31 @@ extension Simulation {
         model.wallMax = wallMax
         try startAgain()
         model.restart()
+        allowRestated()
         model.wake()
         moments = [(journal.end, model)]
+    }
+
+    /// A message that moved in the log after its time had come stands there as ready; if no attempt counts, it has given
+    /// its key back.
+    private func allowRestated() {
+        for topic in model.topics.indices {
+            for second in model.topics[topic].subscriptions.indices {
+                let subscription = model.topics[topic].subscriptions[second]
+                let name = SubscriptionName("\(model.topics[topic].name)@\(subscription.name)")!
+                let real = state.subscription(named: name)
+                for (id, slot) in subscription.slots {
+                    let place = real?.slots[id]?.place
+                    if slot.waited != nil, place == .ready || place == .blocked {
+                        model.topics[topic].subscriptions[second].slots[id]?.place = .ready
+                    }
+                    if slot.holdsKey, slot.attempts == 0, slot.place == .ready || place == .ready {
+                        let holds = real?.keys.values.contains { $0.owner == id } ?? false
+                        model.topics[topic].subscriptions[second].slots[id]?.holdsKey = holds
+                    }
+                }
+            }
+        }
     }
 
     private func startAgain() throws {
@@ -106,6 +129,8 @@ extension Simulation {
                         continue
                     }
                     try demand("\(name) owes \(id)", there, true)
+                    // A redrive begins the count again.
+                    guard left.redrives == right.redrives else { continue }
                     let attempts = real.slots[id]?.attempts ?? 0
                     let range = min(left.attempts, right.attempts)...max(left.attempts, right.attempts)
                     try demand("attempts of \(name) \(id): \(attempts) in \(range)", range.contains(attempts), true)

@@ -25,7 +25,9 @@ final class Simulation {
         return limits
     }()
 
-    let journal = MemoryJournal(segmentBytes: 32 << 10)
+    let journal = MemoryJournal(segmentBytes: 16 << 10)
+    /// Little enough for retention to be urgent, and enough for every publish.
+    static let publishBytesFree = 48 << 10
     var state: BrokerState
     var model: Model
     var random: SeededRandom
@@ -46,6 +48,7 @@ final class Simulation {
         model.monotonic = now.monotonic
         model.wall = now.wall.milliseconds
         model.wallMax = model.wall
+        journal.publishBytesFree = Self.publishBytesFree
         begin()
     }
 
@@ -78,12 +81,12 @@ final class Simulation {
 
     private func step() throws {
         let operations: [(weight: Int, name: String, run: () throws -> Void)] = [
-            (20, "publish", publish), (8, "commit", commit), (8, "subscribe", subscribe), (4, "credit", credit),
-            (2, "unsubscribe", unsubscribe), (24, "settle", settle), (5, "extend", extend), (12, "pop", pop),
-            (3, "close", close), (20, "time", passTime), (4, "redrive", { try self.deadLetters(isRedrive: true) }),
-            (3, "purge", { try self.deadLetters(isRedrive: false) }), (4, "create", createSubscription),
-            (2, "delete", deleteSubscription), (1, "delete topic", deleteTopic), (2, "settings", changeSettings),
-            (3, "retention", shortenLog), (4, "sync", sync), (3, "crash", crash), (2, "disk", toggleDisk),
+            (30, "publish", publish), (12, "commit", commit), (14, "subscribe", subscribe), (8, "credit", credit),
+            (2, "unsubscribe", unsubscribe), (34, "settle", settle), (6, "extend", extend), (14, "pop", pop),
+            (3, "close", close), (26, "time", passTime), (4, "redrive", { try self.deadLetters(isRedrive: true) }),
+            (4, "purge", { try self.deadLetters(isRedrive: false) }), (4, "create", createSubscription),
+            (1, "delete", deleteSubscription), (1, "delete topic", deleteTopic), (2, "settings", changeSettings),
+            (8, "retention", shortenLog), (12, "sync", sync), (3, "crash", crash), (2, "disk", toggleDisk),
         ]
         var drawn = Int.random(in: 0..<operations.reduce(0) { $0 + $1.weight }, using: &random)
         for operation in operations {
@@ -133,10 +136,10 @@ final class Simulation {
     func pick(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &random) }
     func session() -> UInt64 { UInt64.random(in: 1...3, using: &random) }
 
-    func topicName() -> TopicName { TopicName(["a", "b", "b", "c", "d"].randomElement(using: &random)!)! }
+    func topicName() -> TopicName { TopicName(["a", "a", "a", "b", "b", "c", "d"].randomElement(using: &random)!)! }
 
     func subscriptionName() -> SubscriptionName {
-        let names = ["default", "x", "y", "z", "v", "w"]
+        let names = ["default", "x", "x", "y", "z", "w"]
         return SubscriptionName(topic: topicName(), name: names.randomElement(using: &random)!)
     }
 
