@@ -29,17 +29,34 @@ final class ChildProcess: Sendable {
         let (ours, its) = try Socket.pair()
         let reading = Descriptor(owning: ours)
         let writing = Descriptor(owning: its)
-        identifier = try Self.spawn(command, environment, inherited, standardError: writing.number)
+        identifier = try Self.spawn(command, environment, inherited, standardError: writing.number, group: Self.group)
         watch(reading, whenEnded)
     }
 
+    /// The process group of all children. Its leader kills it when this process has ended, however that came.
+    private static let group: Int32 = {
+        // What this process inherited itself, such as the lock of a build, must not live on in a child.
+        let numbers = (try? Directory.names(in: "/proc/self/fd")) ?? []
+        for number in numbers.compactMap({ Int32($0) }) where number > 2 { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
+        guard let (_, its) = try? Socket.pair() else { return 0 }
+        let leader = try? spawn(
+            ["sh", "-c", "read line; kill -9 0"], [:], [], standardInput: its, standardError: 2, group: 0)
+        close(its)
+        return leader ?? 0  // Our end stays open.
+    }()
+
     private static func spawn(
-        _ command: [String], _ environment: [String: String], _ inherited: [Int32], standardError: Int32
+        _ command: [String], _ environment: [String: String], _ inherited: [Int32], standardInput: Int32? = nil,
+        standardError: Int32, group: Int32
     ) throws -> Int32 {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if let standardInput {
+            unsafe posix_spawn_file_actions_adddup2(&actions, standardInput, 0)
+        } else {
+            unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, standardError, 2)
         // First out of the way of the numbers that they are to have.
@@ -55,8 +72,13 @@ final class ChildProcess: Sendable {
         let arguments = unsafe command.map { unsafe strdup($0) } + [nil]
         let settings = unsafe variables.map { unsafe strdup("\($0)=\($1)") } + [nil]
         defer { unsafe (arguments + settings).forEach { unsafe free($0) } }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        unsafe posix_spawnattr_setpgroup(&attributes, group)
         var identifier: pid_t = 0
-        let code = unsafe posix_spawnp(&identifier, command[0], &actions, nil, arguments, settings)
+        let code = unsafe posix_spawnp(&identifier, command[0], &actions, &attributes, arguments, settings)
         guard code == 0 else { throw SystemError(call: "spawn", subject: command[0], code: code) }
         return identifier
     }
