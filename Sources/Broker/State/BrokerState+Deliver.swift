@@ -118,6 +118,8 @@ extension BrokerState {
     func dispatch(now: Now) {
         for subscription in stalled { markDirty(subscription) }
         stalled = []
+        for subscription in unfinished { markDirty(subscription) }
+        unfinished = []
         while !dirty.isEmpty {
             let batch = dirty
             dirty = []
@@ -175,16 +177,24 @@ extension BrokerState {
         return nil
     }
 
-    /// Takes the next ready message for a session; expired ones die on the way.
+    /// How many messages are put aside in a row because their ordering keys are held; some 10 ms.
+    static let blockedPerTurn = 5_000
+
+    /// Takes the next ready message for a session; expired ones die on the way. Nil also when very many in a row had
+    /// to be put aside: then the next turn goes on.
     /// - Parameter consumer: Its attempt is logged by the caller; that of a pop (nil) here.
     private func take(
         from subscription: Subscription, _ session: Session, _ consumer: Consumer?, acknowledges: Bool, now: Now
     ) -> Notice? {
+        var blocked = 0
         while let id = subscription.next() {
             guard let entry = messages[id] else { return nil }
             if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
                 subscription.block(id, entry, key)
-                continue
+                blocked += 1
+                if blocked < Self.blockedPerTurn { continue }
+                unfinished.append(subscription)
+                return nil
             }
             if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
                 let died = Fact.died(
