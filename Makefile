@@ -26,6 +26,7 @@ build: setup ## optimised binaries in .build/release
 	$(SWIFT) build $(RELEASE)
 
 test: setup ## all tests
+	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -q -s demo
 	$(SWIFT) test $(CHECKED)
 
 lint: ## check the format of the sources

@@ -39,13 +39,10 @@ struct LogIdentity: Hashable, Sendable, CustomStringConvertible {
         return word ^ (word >> 31)
     }
 
-    var description: String { Hexadecimal.text(high) + Hexadecimal.text(low) }
-}
-
-enum Hexadecimal {
-    /// Sixteen digits.
-    static func text(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+    /// The bytes in their order on disk, as 32 hexadecimal digits.
+    var description: String {
+        var bytes = [UInt8](repeating: 0, count: Self.byteCount)
+        store(in: &bytes, at: 0)
+        return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -10,6 +10,7 @@ struct RecordHeader: Equatable, Sendable {
 
     static let byteCount = 32
     static let magic: UInt16 = 0x4C52  // "RL"
+    private static let blank = [UInt8](repeating: 0, count: byteCount)
 
     var kind: Kind
     var payloadBytes: Int
@@ -29,10 +30,9 @@ struct RecordHeader: Equatable, Sendable {
         assert(payload.count == payloadBytes)
         assert(watermark <= position)
         let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: Self.byteCount))
+        bytes.append(contentsOf: Self.blank)
         bytes.append(contentsOf: payload)
-        let padding = start + recordBytes - bytes.count
-        if padding > 0 { bytes.append(contentsOf: repeatElement(0, count: padding)) }
+        while bytes.count % 8 != start % 8 { bytes.append(0) }
         bytes.store(littleEndian: Self.magic, at: start + 4)
         bytes[start + 6] = kind.rawValue
         bytes.store(littleEndian: UInt32(payloadBytes), at: start + 8)

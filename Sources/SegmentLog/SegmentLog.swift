@@ -20,7 +20,7 @@ package final class SegmentLog {
     private let salt: UInt32
     private let pool: SparePool
     private let writer: LogWriter
-    private let lock: any LogFile
+    private var lock: (any LogFile)?
     private var threads: [SystemThread]
     private var reader: RecordReader
     private var cache: TailCache
@@ -120,7 +120,8 @@ package final class SegmentLog {
 
     /// The payload of a record: from memory when it is recent or not written yet, else from its file, where its
     /// checksum and its own position are verified. Reading a file blocks.
-    /// - Throws: ``LogError/damaged(file:offset:reason:)``, ``LogError/noRecord(position:)``, or ``LogError/system(_:)``.
+    /// - Throws: ``LogError/damaged(file:offset:reason:)``, ``LogError/noRecord(position:)``,
+    ///   or ``LogError/system(_:)``.
     package func read(_ position: UInt64) throws(LogError) -> [UInt8] {
         guard position < end, geometry.segment(of: position) >= firstSegment,
             geometry.offset(of: position) >= LogGeometry.headerBytes
@@ -130,7 +131,7 @@ package final class SegmentLog {
         let offset = Int(position - buffer.start)
         guard offset % 8 == 0,
             let header = RecordHeader(in: buffer.bytes, at: offset, position: position, geometry: geometry),
-            header.kind == .payload
+            header.kind == .payload, offset + header.recordBytes <= buffer.bytes.count
         else { throw .noRecord(position: position) }
         let payload = offset + RecordHeader.byteCount
         return Array(buffer.bytes[payload..<payload + header.payloadBytes])
@@ -155,7 +156,7 @@ package final class SegmentLog {
     }
 
     /// The largest record, its header of 32 bytes included, that a publish may add now so that the reserve stays whole.
-    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
+    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself uses the reserve too, for settles.
     package var publishBytesFree: Int {
         pool.publishBytesFree(present: max(0, geometry.recordsEnd - geometry.offset(of: end)))
     }
@@ -196,6 +197,7 @@ package final class SegmentLog {
         pool.stop()
         for thread in threads { thread.join() }
         threads = []
+        lock = nil
     }
 
     private func add(_ kind: RecordHeader.Kind, _ payload: [UInt8]) -> UInt64 {

@@ -1,3 +1,4 @@
+import Broker
 import DaemonKit
 import SegmentLog
 
@@ -41,7 +42,7 @@ extension Command {
         var left = Int(try invocation.number("limit", default: .max))
         var failure: (any Error)?
         let losses = try LogInspector.dump(directory: invocation.input.operands[0], from: from) { entry in
-            let record = RecordReport(entry, facts: LogFacts.describe(entry.payload))
+            let record = RecordReport(entry, facts: LogDescription.describe(payload: entry.payload))
             do {
                 if invocation.wantsJSON {
                     try invocation.console.print(json: record)
@@ -64,9 +65,4 @@ extension Command {
             "copied \(report.records) records, \(report.payloadBytes) bytes, to \(target); \(report.losses.count) losses"
         )
     }
-}
-
-/// What the records mean to a broker.
-enum LogFacts {
-    static func describe(_ payload: [UInt8]) -> [String] { [] }
 }

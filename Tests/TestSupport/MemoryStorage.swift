@@ -161,7 +161,7 @@ package final class MemoryStorage: LogStorage {
 
     static func put(_ bytes: [UInt8], at offset: Int, in file: inout [UInt8]) {
         if file.count < offset + bytes.count {
-            file.append(contentsOf: repeatElement(0, count: offset + bytes.count - file.count))
+            file.append(contentsOf: [UInt8](repeating: 0, count: offset + bytes.count - file.count))
         }
         file.replaceSubrange(offset..<offset + bytes.count, with: bytes)
     }

@@ -59,7 +59,7 @@ final class MemoryFile: LogFile {
             let growth = count - (state.nodes[node]?.current.count ?? 0)
             if growth > MemoryStorage.freeBytes(state) { return MemoryStorage.noSpace }
             if growth > 0 {
-                state.nodes[node]?.current.append(contentsOf: repeatElement(0, count: growth))
+                state.nodes[node]?.current.append(contentsOf: [UInt8](repeating: 0, count: growth))
             }
             return nil
         }

@@ -116,6 +116,8 @@ final class Connection {
         if !output.isEmpty && now - outputMovedAt > Self.stallMilliseconds {
             return .lost(BrokerError(.slowConsumer, "the client took nothing for \(now - outputMovedAt) ms"))
         }
+        // While we do not read, because of the disk or the client's output, its silence means nothing.
+        if !interest.contains(.read) { session.noteReceived(now: now) }
         return isEnding ? .nothing : session.tick(now: now)
     }
 }

@@ -34,7 +34,21 @@ public final class LocalSession: MessageBroker {
         self.mailbox = mailbox
     }
 
+    /// `UNSUPPORTED` for what has a call of its own: ``deliveries(of:credit:start:leaseMilliseconds:)`` subscribes, and a
+    /// session greets nobody.
     public func perform(_ request: Request) async throws(BrokerError) -> Response {
+        switch request {
+        case .subscribe, .hello: throw BrokerError(.unsupported, "a session subscribes with deliveries(of:…)")
+        default: break
+        }
+        let response = try await answer(to: request)
+        if case .unsubscribe(let consumer) = request, case .done = response {
+            shared.with { $0.streams.removeValue(forKey: consumer) }?.finish()
+        }
+        return response
+    }
+
+    private func answer(to request: Request) async throws(BrokerError) -> Response {
         let result = await withCheckedContinuation { continuation in
             if let error = ask(request, .continuation(continuation)) { continuation.resume(returning: .failure(error)) }
         }
@@ -72,8 +86,8 @@ public final class LocalSession: MessageBroker {
             shared.streams[consumer] = continuation
             return consumer
         }
-        let response = try await perform(
-            .subscribe(
+        let response = try await answer(
+            to: .subscribe(
                 consumer: consumer, subscription: subscription, credit: credit, start: start,
                 leaseMilliseconds: leaseMilliseconds))
         if case .refused(let error) = response {

@@ -16,13 +16,15 @@ extension BrokerState {
         case .attempted(let id, let messages):
             for message in messages {
                 if let key = extras[message]?.orderingKey { subscriptions[id]?.hold(key, for: message) }
-                amend(id, message) { $0.attempts += 1 }
+                amend(id, message) { $0.countAttempt() }
+                // Only at recovery: what was handed out had waited long enough, whatever the clocks say now.
+                if case .delayed = subscriptions[id]?.slots[message]?.place { move(id, message, to: .ready) }
             }
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
         case .died(let id, let message, let reason, let error, let isDeath, let at):
             amend(id, message) { slot in
-                if isDeath { slot.deaths += 1 }
+                if isDeath { slot.countDeath() }
                 slot.noteDeath(reason: reason, error: error, at: at)
             }
             move(id, message, to: .dead)
@@ -181,7 +183,7 @@ extension BrokerState {
     ) {
         amend(id, message) { slot in
             if !countsAttempt && slot.attempts > 0 { slot.attempts -= 1 }
-            if isDeath { slot.deaths += 1 }
+            if isDeath { slot.countDeath() }
             slot.note(error: error)
         }
         move(id, message, to: .delayed(until: readyAt))
@@ -200,7 +202,8 @@ extension BrokerState {
         if owing.isEmpty { return }
         keep(published, topic, address, isInLane: false)
         for record in owing {
-            guard let subscription = subscriptions[record.subscription] else { continue }
+            guard let subscription = subscriptions[record.subscription], subscription.slots[published.id] == nil
+            else { continue }
             var place = Slot.Place.ready
             if let readyAt = record.readyAt { place = .delayed(until: readyAt) }
             if record.deathReason != nil { place = .dead }

@@ -182,14 +182,14 @@ extension BrokerState {
     ) -> Notice? {
         while let id = subscription.next() {
             guard let entry = messages[id] else { return nil }
+            if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
+                subscription.block(id, entry, key)
+                continue
+            }
             if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
                 let died = Fact.died(
                     subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
                 guard recordReserved([died]) else { return stall(subscription) }
-                continue
-            }
-            if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
-                subscription.block(id, entry, key)
                 continue
             }
             let slot = subscription.slots[id]

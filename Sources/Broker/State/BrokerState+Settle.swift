@@ -28,8 +28,8 @@ extension BrokerState {
                 facts.append(fact)
                 return
             }
-            if acks?.subscription != id {
-                closeAcks()
+            if let acks, acks.subscription != id || acks.messages.count >= BrokerState.messagesPerFact { closeAcks() }
+            if acks == nil {
                 acks = (id, [])
             }
             acks?.messages += messages
@@ -216,9 +216,13 @@ extension BrokerState {
         var waits: [Int64] = []
         if let first = leaseDeadlines.first { waits.append(first.deadline - now.monotonic) }
         if let first = popDeadlines.first { waits.append(first.deadline - now.monotonic) }
-        if let first = delayed.first { waits.append(min(first.until.milliseconds - now.wall.milliseconds, 1_000)) }
-        if let first = backoffs.first { waits.append(first.until.milliseconds - steady(now).milliseconds) }
+        if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
+        if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
         if !stalled.isEmpty { waits.append(1_000) }
         return waits.min().map { max($0, 0) }
+    }
+
+    private func span(from now: WallTime, to time: WallTime) -> Int64 {
+        time <= now ? 0 : time.milliseconds - now.milliseconds
     }
 }

@@ -120,8 +120,8 @@ extension Fact {
         switch try reader.u8("fact kind") {
         case 1:
             self = .topicDefined(
-                TopicID(rawValue: try reader.u32("topic id")), try reader.topic(), try reader.topicSettings())
-        case 2: self = .topicDeleted(TopicID(rawValue: try reader.u32("topic id")))
+                try reader.topicID(), try reader.topic(), try reader.topicSettings())
+        case 2: self = .topicDeleted(try reader.topicID())
         case 3: self = try .subscriptionDefined(reading: &reader)
         case 4: self = .subscriptionSet(try reader.subscriptionID(), try reader.optionalDeliverySettings())
         case 5: self = .subscriptionDeleted(try reader.subscriptionID())
@@ -142,7 +142,7 @@ extension Fact {
             for _ in 0..<(try reader.count("slots", itemBytes: 15)) { slots.append(try reader.slot()) }
             self = .restated(message, slots)
         case 14:
-            let topic = TopicID(rawValue: try reader.u32("topic id"))
+            let topic = try reader.topicID()
             var entries: [DedupEntry] = []
             for _ in 0..<(try reader.count("dedup entries", itemBytes: 18)) {
                 entries.append(
@@ -153,7 +153,7 @@ extension Fact {
             self = .deduplicated(topic, entries)
         case 15:
             self = .counted(
-                nextMessage: try reader.messageID(), nextTopic: TopicID(rawValue: try reader.u32("topic id")),
+                nextMessage: try reader.messageID(), nextTopic: try reader.topicID(),
                 nextSubscription: try reader.subscriptionID())
         case let other: throw FactCodec.Malformed(offset: at, what: "there is no fact of kind \(other)")
         }
@@ -163,7 +163,7 @@ extension Fact {
         reading reader: inout ByteReader
     ) throws(FactCodec.Malformed) -> Fact {
         let id = try reader.subscriptionID()
-        let topic = TopicID(rawValue: try reader.u32("topic id"))
+        let topic = try reader.topicID()
         let at = reader.offset
         let name = try reader.text("subscription name")
         guard TopicName(name) != nil else { throw FactCodec.Malformed(offset: at, what: "no subscription's name") }

@@ -54,14 +54,31 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    /// How many messages the ranges of one fact may name in sum; far above what a request can bring about.
-    private static let messagesPerFactMax = 1 << 24
+    // The highest number of each kind is no id: one more must exist for the next one.
+
+    /// How many messages the ranges of one fact may name in sum; above what is ever written, and little to hold.
+    private static let messagesPerFactMax = 1 << 16
 
     mutating func subscriptionID() throws(Malformed) -> SubscriptionID {
-        SubscriptionID(rawValue: try u32("subscription id"))
+        let at = offset
+        let number = try u32("subscription id")
+        guard number < .max else { throw Malformed(offset: at, what: "subscription id \(number)") }
+        return SubscriptionID(rawValue: number)
     }
 
-    mutating func messageID() throws(Malformed) -> MessageID { MessageID(rawValue: try u64("message id")) }
+    mutating func topicID() throws(Malformed) -> TopicID {
+        let at = offset
+        let number = try u32("topic id")
+        guard number < .max else { throw Malformed(offset: at, what: "topic id \(number)") }
+        return TopicID(rawValue: number)
+    }
+
+    mutating func messageID() throws(Malformed) -> MessageID {
+        let at = offset
+        let number = try u64("message id")
+        guard number < .max else { throw Malformed(offset: at, what: "message id \(number)") }
+        return MessageID(rawValue: number)
+    }
 
     mutating func time(_ what: String) throws(Malformed) -> WallTime { WallTime(milliseconds: try i64(what)) }
 
@@ -71,7 +88,7 @@ extension ByteReader {
 
     mutating func message() throws(Malformed) -> PublishedMessage {
         let id = try messageID()
-        let topic = TopicID(rawValue: try u32("topic id"))
+        let topic = try topicID()
         let publishedAt = try time("published at")
         let at = offset
         let priority = try u8("priority")

@@ -3,7 +3,8 @@ import BrokerProtocol
 /// An ordering key that a message of a subscription holds: from its first delivery until it is settled for good or
 /// dead, also while it waits for its retry. Messages of the key that come to their turn meanwhile are blocked.
 struct HeldKey {
-    let owner: MessageID
+    /// Nil: nobody has been given it since it became free, and the first of the key to come to its turn takes it.
+    var owner: MessageID?
     /// By priority, then in publish order.
     var waiting = Heap<Waiting>()
 
@@ -17,11 +18,11 @@ struct HeldKey {
 }
 
 extension Subscription {
-    func isHeld(_ key: String, against id: MessageID) -> Bool { keys[key].map { $0.owner != id } ?? false }
+    func isHeld(_ key: String, against id: MessageID) -> Bool { keys[key]?.owner.map { $0 != id } ?? false }
 
     /// The message takes the key, if nobody has it.
     func hold(_ key: String, for id: MessageID) {
-        if keys[key] == nil { keys[key] = HeldKey(owner: id) }
+        if keys[key]?.owner == nil { keys[key, default: HeldKey()].owner = id }
     }
 
     /// A ready message whose key is held leaves the row until the key is free.
@@ -31,13 +32,14 @@ extension Subscription {
         keys[key]?.waiting.insert(HeldKey.Waiting(priority: entry.priority, message: id))
     }
 
-    /// The message gives the key back, if it has it.
-    /// - Returns: The blocked message that is next; the others stay blocked behind it.
+    /// The message gives the key back, if it has it, or if it could have taken it.
+    /// - Returns: The blocked message that is ready again; the others stay blocked behind it.
     func free(_ key: String, from id: MessageID) -> MessageID? {
-        guard var held = keys[key], held.owner == id else { return nil }
+        guard var held = keys[key], held.owner == nil || held.owner == id else { return nil }
         while let next = held.waiting.removeFirst()?.message {
             guard slots[next]?.place == .blocked else { continue }
-            keys[key] = HeldKey(owner: next, waiting: held.waiting)
+            held.owner = nil
+            keys[key] = held
             return next
         }
         keys[key] = nil

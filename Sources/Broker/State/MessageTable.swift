@@ -31,7 +31,8 @@ struct MessageTable {
     private static let chunkBits: UInt64 = 6
     private static let sparseBelow = 8
     private static let chunksKept = 4096
-    private static let gapMax: UInt64 = 1 << 20
+    /// A longer run of chunks without a message is not kept.
+    private static let gapMax: UInt64 = 1 << 14
 
     private struct Chunk {
         var entries = [MessageEntry?](repeating: nil, count: 1 << Int(chunkBits))

@@ -45,6 +45,12 @@ struct Slot {
         texts = Texts(lastError: error ?? lastError, deathReason: reason, deadAt: time)
     }
 
+    /// An attempt is counted, up to what the log can hold.
+    mutating func countAttempt() { attempts = attempts == .max ? .max : attempts + 1 }
+
+    /// A delivery ended without a verdict.
+    mutating func countDeath() { deaths = deaths == .max ? .max : deaths + 1 }
+
     /// A new life: attempts and deaths begin again, the last error stays to be read.
     mutating func noteRedrive() {
         attempts = 0

@@ -23,11 +23,19 @@ import Testing
         #expect(lines.map { String(decoding: $0.bytes, as: UTF8.self) } == ["{}", "[1]\r", "3"])
     }
 
-    @Test("One that is too long is refused before its end is read", arguments: [1, 100]) func tooLong(chunk: Int) {
+    @Test("One that is too long is refused", arguments: [1, 100]) func tooLong(chunk: Int) {
         #expect(throws: EventLines.TooLong(number: 2)) {
             try cut("{}\n12345678901", chunk: chunk, lineBytesMax: 10)
         }
         #expect(throws: Never.self) { try cut("{}\n1234567890\n", chunk: chunk, lineBytesMax: 10) }
+    }
+
+    @Test("An endless line is not gathered") func endless() throws {
+        var lines = EventLines(lineBytesMax: 10)
+        lines.append([UInt8](repeating: 0x31, count: 10))
+        #expect(try lines.next() == nil)
+        lines.append([0x31])
+        #expect(throws: EventLines.TooLong(number: 1)) { try lines.next() }
     }
 
     @Test("The body of the message is the line as it stands") func body() throws {

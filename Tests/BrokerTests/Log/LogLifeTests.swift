@@ -171,10 +171,12 @@ struct LogLifeTests {
 
     @Test("A closed log takes nothing more")
     func closed() throws {
-        let harness = try LogHarness(MemoryStorage())
+        let storage = MemoryStorage()
+        let harness = try LogHarness(storage)
         try harness.log.close()
         try harness.log.close()
         #expect(throws: LogError.closed) { _ = try harness.log.append([1]) }
+        #expect(try LogHarness(storage).report.wasClosed, "the lock is free")
     }
 
     @Test("An idle log writes its watermark down by itself")

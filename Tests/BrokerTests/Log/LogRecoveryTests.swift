@@ -138,6 +138,17 @@ struct LogRecoveryTests {
         }
     }
 
+    @Test("Either superblock alone knows the epoch of the last start")
+    func epochInBoth() throws {
+        let storage = MemoryStorage()
+        for _ in 0..<2 { _ = try LogHarness(storage) }
+        for file in Self.superblocks {
+            let copy = storage.copy()
+            copy.flipBit(file, 300)
+            #expect(try LogHarness(copy).log.epoch == 3)
+        }
+    }
+
     @Test("With one superblock gone the log starts, and makes it again; with both it is refused")
     func superblocksGone() throws {
         for file in Self.superblocks {

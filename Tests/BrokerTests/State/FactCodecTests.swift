@@ -13,7 +13,7 @@ import Testing
             dedupID: "d",
             headers: [Header("k", "v"), Header("", "ü")], body: [0, 255])
         let bare = PublishedMessage(
-            id: id(.max), topic: topic, publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
+            id: id(.max - 1), topic: topic, publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
             expiresAt: nil, dedupID: nil,
             headers: [], body: [])
         let slots = [
@@ -78,6 +78,24 @@ import Testing
             for count in 1..<payload.count {
                 #expect(throws: FactCodec.Malformed.self) { try FactCodec.decode(Array(payload[..<count])) }
             }
+        }
+    }
+
+    @Test("The highest number of each kind is no id")
+    func highestNumber() {
+        let time = WallTime(milliseconds: 0)
+        let topic = TopicID(rawValue: .max)
+        let subscription = SubscriptionID(rawValue: .max)
+        let message = PublishedMessage(
+            id: id(.max), topic: TopicID(rawValue: 1), publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
+            expiresAt: nil,
+            dedupID: nil, headers: [], body: [])
+        for fact in [
+            Fact.topicDeleted(topic), .subscriptionDeleted(subscription), .published(message), .restated(message, []),
+            .counted(
+                nextMessage: id(.max), nextTopic: TopicID(rawValue: 1), nextSubscription: SubscriptionID(rawValue: 1)),
+        ] {
+            #expect(throws: FactCodec.Malformed.self) { try FactCodec.decode(FactCodec.encode([fact]).payload) }
         }
     }
 

@@ -34,7 +34,10 @@ extension BrokerState {
             agree("\(name) blocked", subscription.blockedCount, places.count { $0 == .blocked })
             for (id, slot) in subscription.slots where slot.place == .blocked {
                 let key = extras[id]?.orderingKey ?? ""
-                agree("\(name) key of \(id) is held", subscription.isHeld(key, against: id), true)
+                let isNext = subscription.slots.contains {
+                    $0.value.place == .ready && extras[$0.key]?.orderingKey == key
+                }
+                agree("\(name) key of \(id) is held", subscription.isHeld(key, against: id) || isNext, true)
             }
             agree("\(name) leased", subscription.leasedCount, leased)
             agree("\(name) delayed", subscription.delayedCount, delayed)

@@ -37,7 +37,8 @@ final class MemoryJournal: Journal {
     }
 
     func startsSegment(payloadBytes: Int) -> Bool {
-        end % segmentBytes + UInt64(payloadBytes + Self.headerBytes) > segmentBytes
+        // A segment never becomes quite full: its seal needs room.
+        end % segmentBytes + UInt64(payloadBytes + 2 * Self.headerBytes) > segmentBytes
     }
 
     /// As recovery does behind a sealed segment.
@@ -53,6 +54,7 @@ final class MemoryJournal: Journal {
     /// The power is cut: what was logged from `position` on is gone. What was synced must not be among it.
     func crash(keepingBefore position: UInt64) {
         precondition(position >= durableEnd)
+        guard position < end else { return }
         records.removeAll { $0.position >= position }
         end =
             records.last.map { $0.position + UInt64($0.payload.count + Self.headerBytes) } ?? firstSegment

@@ -61,7 +61,7 @@ import Workers
                 if parcel.number == 55 { return .dead("no address") }
                 return .done(publishing: [try Publication(Receipt(number: parcel.number))])
             }
-            let run = Task { try await runtime.run() }
+            let run = RuntimeRun(runtime)
             await events.until { Self.settled($0).count { $0.1 == .done(published: 1) } == 99 }
             await events.until { Self.settled($0).contains { $0.1 == .dead(reason: "no address") } }
             runtime.drain()
@@ -83,7 +83,7 @@ import Workers
                 try await Gate().waitOrCancel()
                 return .done()
             }
-            let run = Task { try await first.run() }
+            let run = RuntimeRun(first)
             await events.until { $0.count { if case .started = $0 { true } else { false } } == 2 }
             first.drain()
             first.drain()
@@ -97,7 +97,7 @@ import Workers
                 attempts.add(attempt.number)
                 return .done()
             }
-            let rerun = Task { try await second.run() }
+            let rerun = RuntimeRun(second)
             await attempts.until { $0.count == 20 }
             second.drain()
             try await rerun.value

@@ -35,8 +35,8 @@ private struct CountingConnection: MessageBroker {
             {
                 $0.register(
                     ClosureWorker<Parcel> { _, _ in
-                        let isExtended = extensions.wait(milliseconds: 20_000) { $0.count >= 40 ? true : nil }
-                        return isExtended == true ? .done() : .dead("no extension in 20 s")
+                        let isExtended = extensions.wait(milliseconds: 5_000) { $0.count >= 40 ? true : nil }
+                        return isExtended == true ? .done() : .dead("no extensions in 5 s")
                     })
             }, wrapping: { CountingConnection(inner: $0, extensions: extensions) },
             configure: {

@@ -110,6 +110,33 @@ final class Gate: Sendable {
     }
 }
 
+/// A call of ``WorkerRuntime/run()`` under way.
+struct RuntimeRun {
+    struct Endless: Error {}
+
+    private let ending = Recorder<Result<Void, RuntimeError>>()
+
+    init(_ runtime: WorkerRuntime) {
+        Task { [ending] in
+            do throws(RuntimeError) {
+                ending.add(.success(try await runtime.run()))
+            } catch {
+                ending.add(.failure(error))
+            }
+        }
+    }
+
+    /// How the run ended.
+    /// - Throws: Its error, or ``Endless`` when the test's time was over first.
+    var value: Void {
+        get async throws {
+            await ending.until { !$0.isEmpty }
+            guard let result = ending.values.first else { throw Endless() }
+            try result.get()
+        }
+    }
+}
+
 /// A runtime on a broker in memory, with what it told.
 final class RuntimeFixture: Sendable {
     let broker: TestBroker
@@ -157,7 +184,7 @@ final class RuntimeFixture: Sendable {
         try await task.value
     }
 
-    func start() -> Task<Void, any Error> { Task { try await runtime.run() } }
+    func start() -> RuntimeRun { RuntimeRun(runtime) }
 
     @discardableResult
     func send(_ number: Int) -> MessageID {

@@ -1,0 +1,69 @@
+import BrokerProtocol
+
+/// What a log record means, in words; for `brokerctl log dump`. Bodies are not shown.
+package enum LogDescription {
+    /// One line for each fact; the last one says what is wrong when this version cannot read the record.
+    package static func describe(payload: [UInt8]) -> [String] {
+        do throws(FactCodec.Malformed) {
+            return try FactCodec.decode(payload).map { line($0.fact) }
+        } catch {
+            return ["unreadable by this version, byte \(error.offset): \(error.what)"]
+        }
+    }
+
+    private static func line(_ fact: Fact) -> String {
+        switch fact {
+        case .topicDefined(let id, let name, let settings):
+            "topic \(id.rawValue) is \(name): \(list(settings.entries))"
+        case .topicDeleted(let id): "topic \(id.rawValue) deleted"
+        case .subscriptionDefined(let id, let topic, let name, let start, let origin):
+            "subscription \(id.rawValue) is \(name) of topic \(topic.rawValue), from \(start), \(origin)"
+        case .subscriptionSet(let id, let settings):
+            "subscription \(id.rawValue) has \(settings.map { list($0.entries) } ?? "the settings of its topic")"
+        case .subscriptionDeleted(let id): "subscription \(id.rawValue) deleted"
+        case .published(let message): "published \(describe(message))"
+        case .acknowledged(let id, let messages): "subscription \(id.rawValue) acknowledged \(ranges(messages))"
+        case .attempted(let id, let messages): "subscription \(id.rawValue) delivered \(ranges(messages))"
+        case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
+            "subscription \(id.rawValue): \(message) \(countsAttempt ? "failed" : "released")"
+                + (isDeath ? " without a verdict" : "") + ", ready at \(readyAt.milliseconds)"
+                + (error.map { ": \($0)" } ?? "")
+        case .died(let id, let message, let reason, let error, _, let at):
+            "subscription \(id.rawValue) gave up on \(message) at \(at.milliseconds): \(reason)"
+                + (error.map { ": \($0)" } ?? "")
+        case .redriven(let id, let messages): "subscription \(id.rawValue): redriven \(ranges(messages))"
+        case .purged(let id, let messages): "subscription \(id.rawValue): purged \(ranges(messages))"
+        case .restated(let message, let slots):
+            "moved \(describe(message)), owed to \(slots.map { "\($0.subscription.rawValue)" }.joined(separator: ", "))"
+        case .deduplicated(let topic, let entries): "topic \(topic.rawValue) remembers \(entries.count) dedup ids"
+        case .counted(let message, let topic, let subscription):
+            "ids go on at message \(message), topic \(topic.rawValue), subscription \(subscription.rawValue)"
+        }
+    }
+
+    private static func list(_ entries: [(key: String, value: String)]) -> String {
+        entries.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+    }
+
+    private static func describe(_ message: PublishedMessage) -> String {
+        var words = ["\(message.id) to topic \(message.topic.rawValue)", "\(message.body.count) bytes"]
+        if message.priority != 4 { words.append("priority \(message.priority)") }
+        if let key = message.orderingKey { words.append("key \(key)") }
+        if let time = message.deliverAt { words.append("deliver at \(time.milliseconds)") }
+        if let time = message.expiresAt { words.append("expires at \(time.milliseconds)") }
+        if let id = message.dedupID { words.append("dedup id \(id)") }
+        return words.joined(separator: ", ")
+    }
+
+    private static func ranges(_ messages: [MessageID]) -> String {
+        var words: [String] = []
+        var index = 0
+        while index < messages.count && words.count < 20 {
+            var end = index
+            while end + 1 < messages.count, messages[end + 1].rawValue == messages[end].rawValue + 1 { end += 1 }
+            words.append(end == index ? "\(messages[index])" : "\(messages[index])-\(messages[end])")
+            index = end + 1
+        }
+        return words.joined(separator: " ") + (index < messages.count ? " …" : "")
+    }
+}

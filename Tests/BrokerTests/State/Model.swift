@@ -1,0 +1,286 @@
+import BrokerProtocol
+
+@testable import Broker
+
+/// The broker's promises written down a second time, as plainly as possible: arrays and dictionaries, searched from one
+/// end to the other. A value: a copy is a moment to come back to after a crash.
+struct Model {
+    enum Place: Equatable {
+        case ready
+        /// The broker draws a retry's delay at random inside these bounds; it is looked up when it has been drawn.
+        case drawing(ClosedRange<Int64>)
+        case delayed(until: Int64, byWallClock: Bool)
+        case leased(LeaseID)
+        case dead(String)
+    }
+
+    struct Slot {
+        var place: Place
+        var attempts: UInt32 = 0
+        var deaths: UInt32 = 0
+        var redrives: UInt32 = 0
+        var lastError: String?
+        /// From its first delivery on, until it is over or dead.
+        var holdsKey = false
+        /// What it waited for when it became ready without having been handed out since: the log does not tell that
+        /// the time came.
+        var waited: Place?
+    }
+
+    struct Message {
+        let id: MessageID
+        let priority: UInt8
+        let key: String?
+        let publishedAt: Int64
+        let expiresAt: Int64?
+        let deliverAt: Int64?
+    }
+
+    struct Subscription {
+        var name: String
+        var isAsked: Bool
+        var slots: [MessageID: Slot] = [:]
+        var own: DeliverySettings?
+    }
+
+    struct Topic {
+        let name: String
+        var settings: TopicSettings
+        var messages: [Message] = []
+        var subscriptions: [Subscription] = []
+        var dedup: [String: (message: MessageID, until: Int64)] = [:]
+    }
+
+    struct Lease {
+        let session: UInt64
+        let consumer: Int?
+        let topic: String
+        let subscription: String
+        let message: MessageID
+        let takenAt: Int64
+        var deadline: Int64
+    }
+
+    struct Consumer {
+        let token: Int
+        let session: UInt64
+        let number: UInt32
+        let topic: String
+        let subscription: String
+        var credit: UInt32
+        let lease: Int64?
+    }
+
+    struct Pop {
+        let correlation: UInt32
+        let session: UInt64
+        let names: [SubscriptionName]
+        let acknowledges: Bool
+        let deadline: Int64?
+    }
+
+    let limits: StateLimits
+    var topics: [Topic] = []
+    var leases: [LeaseID: Lease] = [:]
+    var consumers: [Consumer] = []
+    var pops: [Pop] = []
+    var nextMessage: UInt64 = 1
+    var nextToken = 0
+    var monotonic: Int64 = 0
+    var wall: Int64 = 0
+    var wallMax: Int64 = 0
+    var shift: Int64 = 0
+    var isFull = false
+
+    var steady: Int64 { monotonic + shift }
+
+    init(limits: StateLimits) { self.limits = limits }
+
+    // MARK: Looking up
+
+    func topicIndex(_ name: String) -> Int? { topics.firstIndex { $0.name == name } }
+
+    func index(_ name: SubscriptionName) -> (topic: Int, subscription: Int)? {
+        guard let topic = topicIndex(name.topic.text) else { return nil }
+        return topics[topic].subscriptions.firstIndex { $0.name == name.name }.map { (topic, $0) }
+    }
+
+    func slot(_ topic: String, _ subscription: String, _ message: MessageID) -> Slot? {
+        topics.first { $0.name == topic }?.subscriptions.first { $0.name == subscription }?.slots[message]
+    }
+
+    func settings(_ at: (topic: Int, subscription: Int)) -> DeliverySettings {
+        topics[at.topic].subscriptions[at.subscription].own ?? topics[at.topic].settings.delivery
+    }
+
+    func holds(_ session: UInt64) -> Int {
+        leases.values.count { $0.session == session } + pops.count { $0.session == session }
+    }
+
+    func unsettled(_ token: Int) -> Int { leases.values.count { $0.consumer == token } }
+
+    func isAlive(_ id: LeaseID, _ session: UInt64) -> Bool {
+        guard let lease = leases[id] else { return false }
+        return lease.session == session && lease.deadline > monotonic
+    }
+
+    var delayedCount: Int {
+        topics.flatMap(\.subscriptions).flatMap(\.slots.values).count {
+            switch $0.place {
+            case .delayed, .drawing: true
+            case .ready, .leased, .dead: false
+            }
+        }
+    }
+
+    /// Ready messages in the order in which they must be delivered.
+    func ready(_ at: (topic: Int, subscription: Int)) -> [Message] {
+        let slots = topics[at.topic].subscriptions[at.subscription].slots
+        return topics[at.topic].messages.filter { slots[$0.id]?.place == .ready }
+            .sorted { $0.priority != $1.priority ? $0.priority > $1.priority : $0.id < $1.id }
+    }
+
+    /// Those among them whose ordering key no other one holds.
+    func free(_ at: (topic: Int, subscription: Int)) -> [Message] {
+        let slots = topics[at.topic].subscriptions[at.subscription].slots
+        let holders = topics[at.topic].messages.filter { slots[$0.id]?.holdsKey == true }
+        return ready(at).filter { message in
+            message.key == nil || !holders.contains { $0.key == message.key && $0.id != message.id }
+        }
+    }
+
+    // MARK: Changing
+
+    mutating func change(_ topic: String, _ subscription: String, _ message: MessageID, _ body: (inout Slot) -> Void) {
+        guard let index = topicIndex(topic),
+            let second = topics[index].subscriptions.firstIndex(where: { $0.name == subscription }),
+            topics[index].subscriptions[second].slots[message] != nil
+        else { return }
+        body(&topics[index].subscriptions[second].slots[message]!)
+    }
+
+    mutating func forget(_ topic: String, _ subscription: String, _ message: MessageID) {
+        guard let index = topicIndex(topic),
+            let second = topics[index].subscriptions.firstIndex(where: { $0.name == subscription })
+        else { return }
+        topics[index].subscriptions[second].slots[message] = nil
+        sweep(index)
+    }
+
+    /// A message that no subscription owes a verdict is gone.
+    mutating func sweep(_ index: Int) {
+        let subscriptions = topics[index].subscriptions
+        topics[index].messages.removeAll { message in subscriptions.allSatisfy { $0.slots[message.id] == nil } }
+    }
+
+    /// What must be delivered next; it stays where it is. Expired ones that come to their turn before it die.
+    mutating func takeNext(_ at: (topic: Int, subscription: Int)) -> Message? {
+        while let first = free(at).first {
+            guard let expiresAt = first.expiresAt, expiresAt <= wall else { return first }
+            let topic = topics[at.topic]
+            die(topic.name, topic.subscriptions[at.subscription].name, first.id, "expired")
+        }
+        return nil
+    }
+
+    mutating func die(_ topic: String, _ subscription: String, _ message: MessageID, _ reason: String) {
+        change(topic, subscription, message) { slot in
+            slot.place = .dead(reason)
+            slot.holdsKey = false
+        }
+    }
+
+    /// The one policy for every way to fail.
+    mutating func fail(_ id: LeaseID, error: String, after: Int64?, isDeath: Bool) {
+        guard let lease = leases.removeValue(forKey: id), let topic = topicIndex(lease.topic),
+            let second = topics[topic].subscriptions.firstIndex(where: { $0.name == lease.subscription })
+        else { return }
+        let settings = settings((topic, second))
+        let steady = steady
+        change(lease.topic, lease.subscription, lease.message) { slot in
+            slot.lastError = error
+            if isDeath { slot.deaths += 1 }
+            if isDeath && slot.deaths >= settings.poisonDeathsMax {
+                slot.place = .dead("poison")
+                slot.holdsKey = false
+            } else if slot.attempts >= settings.attemptsMax {
+                slot.place = .dead("attempts")
+                slot.holdsKey = false
+            } else if let after {
+                slot.place = .delayed(until: steady + max(0, after), byWallClock: false)
+            } else {
+                var ceiling = settings.backoffBaseMilliseconds
+                for _ in 1..<max(slot.attempts, 1) { ceiling = min(ceiling * 2, settings.backoffCapMilliseconds) }
+                ceiling = min(ceiling, settings.backoffCapMilliseconds)
+                slot.place = .drawing(steady...(steady + ceiling))
+            }
+        }
+    }
+
+    mutating func settle(_ id: LeaseID, _ verdict: Verdict) {
+        guard let lease = leases[id] else { return }
+        switch verdict {
+        case .ack:
+            leases[id] = nil
+            forget(lease.topic, lease.subscription, lease.message)
+        case .fail(let error, let after): fail(id, error: error, after: after, isDeath: false)
+        case .release(let after):
+            leases[id] = nil
+            let until = steady + max(0, after ?? 0)
+            change(lease.topic, lease.subscription, lease.message) { slot in
+                slot.attempts -= 1
+                slot.place = .delayed(until: until, byWallClock: false)
+            }
+        case .reject(let reason):
+            leases[id] = nil
+            die(lease.topic, lease.subscription, lease.message, "rejected: \(reason)")
+        }
+    }
+
+    /// Moves the clocks: leases end, then what is due becomes ready.
+    mutating func advance(monotonic: Int64, wall: Int64) {
+        self.monotonic += monotonic
+        self.wall += wall
+        wallMax = max(wallMax, self.wall)
+        for (id, lease) in leases where lease.deadline <= self.monotonic {
+            fail(id, error: "the lease expired", after: nil, isDeath: true)
+        }
+    }
+
+    mutating func wake() {
+        for topic in topics.indices {
+            for second in topics[topic].subscriptions.indices {
+                for (id, slot) in topics[topic].subscriptions[second].slots {
+                    if case .delayed(let until, let byWallClock) = slot.place, until <= (byWallClock ? wall : steady) {
+                        topics[topic].subscriptions[second].slots[id]?.waited = slot.place
+                        topics[topic].subscriptions[second].slots[id]?.place = .ready
+                    }
+                }
+            }
+        }
+    }
+
+    mutating func close(_ session: UInt64) {
+        for (id, lease) in leases where lease.session == session {
+            fail(id, error: "the connection of session-\(session) was lost", after: nil, isDeath: true)
+        }
+        consumers.removeAll { $0.session == session }
+        pops.removeAll { $0.session == session }
+    }
+
+    /// The broker ended: nobody holds anything any more, and what was held is ready.
+    mutating func restart() {
+        for (_, lease) in leases { change(lease.topic, lease.subscription, lease.message) { $0.place = .ready } }
+        for topic in topics.indices {
+            for second in topics[topic].subscriptions.indices {
+                for (id, slot) in topics[topic].subscriptions[second].slots where slot.place == .ready {
+                    if let waited = slot.waited { topics[topic].subscriptions[second].slots[id]?.place = waited }
+                }
+            }
+        }
+        leases = [:]
+        consumers = []
+        pops = []
+        shift = wall - monotonic
+    }
+}
