@@ -43,6 +43,23 @@ final class Wire: Sendable {
 
     func send(_ frame: Frame) throws { try send(bytes: frame.bytes) }
 
+    /// Writes the bytes as the broker takes them.
+    /// - Returns: False when it took nothing for the given time.
+    func write(_ bytes: [UInt8], milliseconds: Int32) throws -> Bool {
+        try descriptor.setNonBlocking()
+        var poller = try Poller()
+        try poller.add(descriptor.number, token: 1, interest: .write)
+        var offset = 0
+        while offset < bytes.count {
+            if let count = try descriptor.write(bytes, from: offset) {
+                offset += count
+            } else if try poller.wait(milliseconds: milliseconds).isEmpty {
+                return false
+            }
+        }
+        return true
+    }
+
     /// Nothing more comes from this side.
     func endOutput() { Socket.shutDownWriting(descriptor) }
 
