@@ -1,6 +1,7 @@
 import BrokerClient
 import BrokerProtocol
 import LinuxIO
+import TestSupport
 import Testing
 
 extension ProcessTests {

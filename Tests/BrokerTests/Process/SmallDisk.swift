@@ -1,5 +1,6 @@
 import Glibc
 import LinuxIO
+import TestSupport
 import Testing
 
 /// A file system of a few megabytes, mounted as long as a test has it. Needs root.

@@ -1,6 +1,7 @@
 import BrokerProtocol
 import LinuxIO
 import Synchronization
+import TestSupport
 
 /// A connection as bytes: what no well-behaved client would send can be sent, and everything that comes is seen.
 /// One thread at a time.

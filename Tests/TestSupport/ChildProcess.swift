@@ -2,8 +2,8 @@ import Glibc
 import LinuxIO
 
 /// A program that a test started, with what it writes on standard error. It is killed when the test forgets it.
-final class ChildProcess: Sendable {
-    enum Ending: Hashable, Sendable {
+package final class ChildProcess: Sendable {
+    package enum Ending: Hashable, Sendable {
         case exited(Int32)
         case killed(by: Int32)
     }
@@ -14,7 +14,7 @@ final class ChildProcess: Sendable {
         var isSilent = false
     }
 
-    let identifier: Int32
+    package let identifier: Int32
     private let state = Monitor(State())
 
     /// - Parameters:
@@ -22,7 +22,7 @@ final class ChildProcess: Sendable {
     ///   - environment: All of it, but for PATH.
     ///   - inherited: Become the descriptors 3, 4, … of the child.
     ///   - whenEnded: Called once, on another thread.
-    init(
+    package init(
         _ command: [String], environment: [String: String] = [:], inherited: [Int32] = [],
         whenEnded: @escaping @Sendable () -> Void = {}
     ) throws {
@@ -120,30 +120,30 @@ final class ChildProcess: Sendable {
 
     deinit { send(SIGKILL) }
 
-    func send(_ signal: Int32) {
+    package func send(_ signal: Int32) {
         state.with { state in
             if state.ending == nil { kill(identifier, signal) }
         }
     }
 
     /// Nil while it runs.
-    var ending: Ending? { state.with { $0.ending } }
+    package var ending: Ending? { state.with { $0.ending } }
 
     /// What it wrote until now.
-    var lines: [String] { state.with { $0.lines } }
+    package var lines: [String] { state.with { $0.lines } }
 
     /// Blocks until it has ended, and all that it wrote was read.
-    func waitUntilEnded() throws -> Ending {
+    package func waitUntilEnded() throws -> Ending {
         let ending = state.wait(milliseconds: Late.milliseconds) { $0.isSilent ? $0.ending : nil }
         guard let ending else { throw Late("the end of process \(identifier); it wrote:\n\(text)") }
         return ending
     }
 
-    func end() async throws -> Ending { try await blocking { try self.waitUntilEnded() } }
+    package func end() async throws -> Ending { try await blocking { try self.waitUntilEnded() } }
 
     /// Waits for a line that holds the text.
     @discardableResult
-    func line(with part: String) async throws -> String {
+    package func line(with part: String) async throws -> String {
         try await blocking { [state] in
             let line = state.wait(milliseconds: Late.milliseconds) { state -> String?? in
                 if let line = state.lines.first(where: { $0.contains(part) }) { return .some(line) }
@@ -154,10 +154,24 @@ final class ChildProcess: Sendable {
         }
     }
 
-    var text: String { lines.joined(separator: "\n") }
+    /// Waits until lines to this number satisfy the condition; each line is asked once.
+    package func lines(_ count: Int, _ what: String, where isWanted: @escaping @Sendable (String) -> Bool) async throws
+    {
+        try await blocking { [state] in
+            var (seen, found) = (0, 0)
+            let isThere = state.wait(milliseconds: Late.milliseconds) { state -> Bool? in
+                found += state.lines[seen...].count(where: isWanted)
+                seen = state.lines.count
+                return found >= count ? true : state.isSilent ? false : nil
+            }
+            guard isThere == true else { throw Late("\(count) lines: \(what); it wrote \(found), and:\n\(self.text)") }
+        }
+    }
+
+    package var text: String { lines.joined(separator: "\n") }
 
     /// Memory of the process that is not swapped out, in KiB.
-    func residentKilobytes() throws -> Int {
+    package func residentKilobytes() throws -> Int {
         let text = try Self.readAll("/proc/\(identifier)/status")
         let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
         return line?.split(separator: " ").compactMap { Int($0) }.first ?? 0
