@@ -27,8 +27,8 @@ package struct ConfigurationReader {
             configuration.listen.append(
                 try entry.read("tcp://HOST:PORT or unix:///PATH") { Endpoint($0) })
         case "connections_max": configuration.connectionsMax = try entry.number(in: 1...1_000_000)
-        case "frame_max": configuration.frameBytesMax = try size(entry, 1 << 10...15 << 20)
-        case "body_max": configuration.bodyBytesMax = try size(entry, 1...15 << 20)
+        case "frame_max": configuration.frameBytesMax = try size(entry, 1 << 10...11 << 20)
+        case "body_max": configuration.bodyBytesMax = try size(entry, 1...11 << 20)
         case "headers_max": configuration.headersBytesMax = try size(entry, 0...1 << 20)
         case "topics_max": configuration.topicsMax = try entry.number(in: 1...1_000_000)
         case "subscriptions_max": configuration.subscriptionsMax = try entry.number(in: 1...10_000)

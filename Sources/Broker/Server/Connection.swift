@@ -18,10 +18,14 @@ final class Connection {
     /// When the output last moved, or became non-empty.
     private var outputMovedAt: Int64
     var interest = Poller.Interest.read
+    /// Frames are left in the decoder: their answers could be many times as large as they are.
+    private(set) var isPaused = false
     /// The loop will flush it at the end of the turn.
     var isTouched = false
 
     private static let readBytes = 64 << 10
+    /// Weights of answers that one turn brings about at most; see ``Request/answerWeight``.
+    private static let answersPerTurn = 64
     /// Deliveries are encoded while less than this waits.
     private static let deliveryOutputBytes = 512 << 10
     private static let deliveriesPerFrame = 256
@@ -57,9 +61,22 @@ final class Connection {
         return true
     }
 
+    /// Goes on with the frames that a pause left.
+    func resume(_ perform: (NativeSession.Action) -> Void) {
+        isPaused = false
+        drainDecoder(perform)
+    }
+
     private func drainDecoder(_ perform: (NativeSession.Action) -> Void) {
+        var allowance = Self.answersPerTurn
         do throws(FrameDecoder.Failure) {
-            while !isEnding, let frame = try decoder.next() {
+            while !isEnding {
+                if allowance <= 0 {
+                    isPaused = true
+                    return
+                }
+                guard let frame = try decoder.next() else { return }
+                if case .request(_, let request) = frame { allowance -= request.answerWeight }
                 let action = session.receive(frame)
                 if session.isOpen { decoder.frameBytesMax = frameBytesMax }
                 if case .end = action { isEnding = true }
@@ -109,7 +126,8 @@ final class Connection {
     }
 
     var isFlushed: Bool { output.isEmpty && deliveries.isEmpty }
-    var wantsInput: Bool { !isEnding && output.count < outputBytesMax }
+    var hasRoom: Bool { output.count < outputBytesMax }
+    var wantsInput: Bool { !isEnding && !isPaused && hasRoom }
     var wantsOutput: Bool { !output.isEmpty || !deliveries.isEmpty }
 
     func tick(now: Int64) -> NativeSession.Tick {
@@ -119,5 +137,16 @@ final class Connection {
         // While we do not read, because of the disk or the client's output, its silence means nothing.
         if !interest.contains(.read) { session.noteReceived(now: now) }
         return isEnding ? .nothing : session.tick(now: now)
+    }
+}
+
+extension Request {
+    /// How much memory the answer may take beside that of the request: pages of messages the most, one body a little.
+    fileprivate var answerWeight: Int {
+        switch self {
+        case .peek, .deadList, .topicList: 64
+        case .pop: 1
+        default: 0
+        }
     }
 }

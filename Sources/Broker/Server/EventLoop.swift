@@ -22,6 +22,8 @@ final class EventLoop {
     private var locals: [SessionID: LocalReference] = [:]
     /// Connections with something to send, or whose interest may have changed.
     private var touched: [Connection] = []
+    /// Connections whose decoder holds frames for later turns.
+    private var paused: [Connection] = []
     private var nextTick: Int64
     private var acceptsAgainAt: Int64?
     private var drainDeadline: Int64?
@@ -70,12 +72,14 @@ final class EventLoop {
             now = Self.readClocks()
             if let failure = engine.log.failure { throw failure }
             engine.state.advance(now: now)
+            resumePaused()
             for event in events { try handle(event) }
             for message in mailbox.take() { handle(message) }
             hasMore = try engine.endTurn(now: now)
             try engine.release { (effect) throws(LogError) in try perform(effect) }
             if now.monotonic >= nextTick { tick() }
             try flush()
+            hasMore = hasMore || paused.contains { $0.hasRoom }
             pulse.beat(engine.log.heartbeat)
             if isDrained { return }
         }
@@ -209,9 +213,20 @@ final class EventLoop {
     private func read(_ connection: Connection) {
         do throws(SystemError) {
             let isOpen = try connection.read(now: now.monotonic) { action in perform(action, of: connection) }
-            if !isOpen { close(connection) }
+            if !isOpen { close(connection) } else if connection.isPaused { paused.append(connection) }
         } catch {
             close(connection)
+        }
+    }
+
+    /// Goes on with the requests of connections that were paused, as far as their output has room.
+    private func resumePaused() {
+        let batch = paused
+        paused = []
+        for connection in batch where connections[connection.token] === connection {
+            if connection.hasRoom { connection.resume { action in perform(action, of: connection) } }
+            if connection.isPaused { paused.append(connection) }
+            touch(connection)
         }
     }
 
