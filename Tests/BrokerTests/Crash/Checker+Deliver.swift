@@ -28,7 +28,8 @@ extension Checker {
         if leases[delivery.lease] != nil { report(.sharedLease, "lease \(delivery.lease) was given out twice") }
         var track = tracks[key] ?? Track(number: message.publish.number)
         if track.end != nil || track.isExhausted { report(.resurrected, "message \(key.id) on \(key.subscription)") }
-        if let holder = track.holder, let lease = leases[holder], case .held = lease.state, lease.life == life,
+        if let holder = track.holder, let lease = leases[holder], !lease.isSettled, lease.askers.isEmpty,
+            lease.life == life,
             openConnections.contains(lease.connection)
         {
             report(.sharedLease, "message \(key.id) on \(key.subscription): leases \(holder) and \(delivery.lease)")

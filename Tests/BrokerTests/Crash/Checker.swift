@@ -83,12 +83,13 @@ struct Checker {
     }
 
     struct Lease {
-        enum State { case held, asked(Int), settled }
         let key: Key
         let attempt: UInt32
         let connection: Int
         let life: Int
-        var state = State.held
+        var isSettled = false
+        /// Operations that would settle it and were not answered yet, or never.
+        var askers: [Int] = []
     }
 
     struct Operation {
@@ -162,7 +163,7 @@ struct Checker {
         }
         for settle in operation.settles {
             guard let lease = leases[settle.lease] else { continue }
-            if case .held = lease.state { leases[settle.lease]?.state = .asked(index) }
+            leases[settle.lease]?.askers.append(index)
             guard settle.verdict.ends, isHeld(lease, by: operation) else { continue }
             tracks[lease.key]?.openEnds.append(index)
             closeRow(lease.key)
@@ -259,9 +260,9 @@ struct Checker {
 
     private func isValid(_ settle: History.Settle, _ index: Int) -> Bool {
         guard let lease = leases[settle.lease], isHeld(lease, by: operations[index].operation),
-            openConnections.contains(lease.connection), case .asked(index) = lease.state
+            openConnections.contains(lease.connection), lease.askers.contains(index)
         else { return false }
-        return true
+        return !lease.isSettled
     }
 
     private mutating func settled(_ settle: History.Settle, _ isAccepted: Bool, _ index: Int) {
@@ -279,7 +280,7 @@ struct Checker {
             report(.staleLease, "lease \(settle.lease) of message \(lease.key.id)")
             return
         }
-        leases[settle.lease]?.state = .settled
+        leases[settle.lease]?.isSettled = true
         if track.holder == settle.lease { tracks[lease.key]?.holder = nil }
         accept(settle.verdict, lease, next: track.holder == settle.lease ? nil : track.lastAttempt)
     }
@@ -311,8 +312,8 @@ struct Checker {
 
     /// A verdict that was refused has done nothing.
     private mutating func giveBack(_ settle: History.Settle, _ index: Int) {
-        guard let lease = leases[settle.lease], case .asked(index) = lease.state else { return }
-        leases[settle.lease]?.state = .held
+        guard let lease = leases[settle.lease], !lease.isSettled else { return }
+        leases[settle.lease]?.askers.removeAll { $0 == index }
         tracks[lease.key]?.openEnds.removeAll { $0 == index }
         if tracks[lease.key]?.openEnds.isEmpty == true { shares[lease.key.subscription]?.doubtful.remove(lease.key.id) }
     }

@@ -313,6 +313,21 @@ struct CheckerTests {
             } == [.refusalHadEffect])
     }
 
+    @Test("A lease that a refused commit left alone settles with the next request")
+    func leftAlone() {
+        let rules = verdict { story in
+            story.publish(1)
+            let lease = story.deliver(1)
+            let first = story.history.invoke(
+                .init(kind: .commit, connection: 1, settles: [lease, 99].map { .init(lease: $0, verdict: .ack) }))
+            let second = story.history.invoke(
+                .init(kind: .settle, connection: 1, settles: [.init(lease: lease, verdict: .ack)]))
+            story.history.events.append(.answered(first, .refused))
+            story.history.events.append(.answered(second, .settled([true])))
+        }
+        #expect(rules.isEmpty)
+    }
+
     @Test("Attempts that fall, and attempts above the limit, are caught; a crash may repeat one")
     func attempts() {
         func story(_ attempts: [UInt32], isKilled: Bool = false) -> Set<Checker.Rule> {

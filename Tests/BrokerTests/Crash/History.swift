@@ -134,3 +134,33 @@ struct Remains: Sendable {
     var survey = History.Survey()
     var letters: [History.DeadLetter] = []
 }
+
+extension History {
+    /// What happened to one message, for a person who looks for the reason of a violation.
+    func trail(of id: UInt64) -> [String] {
+        var leases: Set<UInt64> = []
+        var operations: [Int: Operation] = [:]
+        var count = 0
+        var lines: [String] = []
+        for (index, event) in events.enumerated() {
+            var isPart = false
+            switch event {
+            case .delivered(let delivery) where delivery.id == id:
+                leases.insert(delivery.lease)
+                isPart = true
+            case .invoked(let operation):
+                isPart = operation.settles.contains { leases.contains($0.lease) }
+                if isPart { operations[count] = operation }
+                count += 1
+            case .answered(let operation, let answer):
+                isPart = operations[operation] != nil
+                if case .published(let receipts) = answer { isPart = receipts.contains { $0?.id == id } }
+                if case .committed(let receipts) = answer { isPart = isPart || receipts.contains { $0.id == id } }
+            case .started, .killed: isPart = true
+            case .delivered, .disconnected: break
+            }
+            if isPart { lines.append("\(index): \(event)") }
+        }
+        return lines
+    }
+}
