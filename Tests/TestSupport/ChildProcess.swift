@@ -139,6 +139,11 @@ package final class ChildProcess: Sendable {
         return ending
     }
 
+    /// Blocks until it has ended, or the time is over.
+    package func waitUntilEnded(milliseconds: Int64) -> Ending? {
+        state.wait(milliseconds: milliseconds) { $0.ending }
+    }
+
     package func end() async throws -> Ending { try await blocking { try self.waitUntilEnded() } }
 
     /// Waits for a line that holds the text.
