@@ -3,7 +3,7 @@ import Testing
 /// A checker that misses a lie is worse than none: each rule is broken once by hand.
 @Suite("Crash checker")
 struct CheckerTests {
-    private static let setting = Setting(topics: [
+    static let setting = Setting(topics: [
         "a": .init(subscriptions: ["a@x", "a@y"], attemptsMax: 2),
         "b": .init(subscriptions: ["b@x"]),
         "once": .init(subscriptions: ["once"], isTaken: true),
