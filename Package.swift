@@ -61,7 +61,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["TestSupport", "LinuxIO", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite"],
+            dependencies: [
+                "TestSupport", "LinuxIO", "BrokerProtocol", "Broker", "BrokerClient", "Workers", "CSQLite", "brokerd",
+                "workerd",
+            ],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

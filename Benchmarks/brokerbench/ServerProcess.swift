@@ -22,7 +22,7 @@ final class ServerProcess {
         ]
         process.standardError = FileHandle.nullDevice
         try process.run()
-        for _ in 0..<500 {
+        for _ in 0..<6000 {
             if (try? Socket.connect(to: endpoint)) != nil { return }
             Thread.sleep(forTimeInterval: 0.01)
         }

@@ -10,7 +10,7 @@ struct Workload {
     let window: Int
     var topics = 1
     var bodyBytes = 256
-    /// Publishes a second over all producers, sent on schedule whatever the answers do; nil: as fast as the window lets.
+    /// Publishes a second over all producers, on schedule whatever the answers do; nil: as fast as the window lets.
     var rate: Int?
 
     struct Result {

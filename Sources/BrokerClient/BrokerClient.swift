@@ -11,9 +11,9 @@ import Synchronization
 /// broker has taken the leases back. Connecting again is the caller's, who alone knows what to subscribe and publish
 /// again.
 ///
-/// Cancellation: a task that is cancelled while it waits stops waiting (`CLOSED`), its request stays sent, and a message
-/// that a dropped pop received goes back at once. A task that was cancelled before it asks still gets its answer, so
-/// that a cancelled handler can settle; only a pop is refused to it.
+/// Cancellation: a task that is cancelled while it waits stops waiting (`CLOSED`), its request stays sent, and a
+/// message that a dropped pop received goes back at once. A task that was cancelled before it asks still gets its
+/// answer, so that a cancelled handler can settle; only a pop is refused to it.
 public final class BrokerClient: MessageBroker {
     /// Where it is connected to.
     public let url: String
@@ -116,7 +116,8 @@ public final class BrokerClient: MessageBroker {
         case .hello(let version, let broker, _, _, _):
             throw BrokerError(
                 .versionUnsupported,
-                "\(broker) at \(name) answers in version \(version) of the protocol, this client speaks \(Frame.version)"
+                "\(broker) at \(name) answers in version \(version) of the protocol, "
+                    + "this client speaks \(Frame.version)"
             )
         case .refused(let error): throw error
         default: throw BrokerError(.responseMalformed, "\(name) answered HELLO with something else")

@@ -5,7 +5,7 @@ extension ProtocolLimits {
     private static let settlementsPerFrameMax = 100_000
 
     /// The frame of a request that the broker will accept for its size.
-    /// - Throws: `BODY_TOO_LARGE` or `BATCH_TOO_LARGE`. A larger frame would end the connection and every lease with it.
+    /// - Throws: `BODY_TOO_LARGE` or `BATCH_TOO_LARGE`. A larger frame would end the connection and its leases.
     func frame(of request: Request) throws(BrokerError) -> [UInt8] {
         let (messages, settlementCount) = Self.contents(of: request)
         // Summed before the frame is built, so that a mistake costs no memory.

@@ -39,7 +39,8 @@ public struct SubscriptionName: Hashable, Sendable, CustomStringConvertible {
 }
 
 private func isNameScalar(_ scalar: Unicode.Scalar) -> Bool {
-    if scalar == "@" || scalar == " " { return false }
+    // Nearly all names are ASCII; looking up a category is slow.
+    if scalar.isASCII { return (0x21...0x7E).contains(scalar.value) && scalar != "@" }
     switch scalar.properties.generalCategory {
     case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator,
         .spaceSeparator:

@@ -26,17 +26,17 @@ package struct Descriptor: ~Copyable, Sendable {
     /// - Returns: The count; 0 at the end of the stream; nil when a non-blocking descriptor has nothing now.
     package borrowing func read(into buffer: inout [UInt8], capacity: Int) throws(SystemError) -> Int? {
         let number = self.number
-        let start = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: capacity))
         var count = -1
         var code: Int32 = 0
-        repeat {
-            count = unsafe buffer.withUnsafeMutableBytes { bytes in
-                unsafe Glibc.read(number, bytes.baseAddress! + start, capacity)
-            }
-            code = errno
-        } while count < 0 && code == EINTR
-        buffer.removeLast(capacity - max(count, 0))
+        // Room that is not filled with zeros first: that would cost more than most reads.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { room, filled in
+            repeat {
+                count = unsafe Glibc.read(number, room.baseAddress!, capacity)
+                code = errno
+            } while count < 0 && code == EINTR
+            filled = max(count, 0)
+        }
+        buffer.append(contentsOf: bytes)
         if count >= 0 { return count }
         if code == EAGAIN || code == EWOULDBLOCK { return nil }
         throw SystemError(call: "read", subject: "", code: code)

@@ -94,7 +94,8 @@ package struct File: ~Copyable, Sendable {
         try check("fsync", path) { fsync(number) }
     }
 
-    /// Takes the exclusive lock of the file for this open file's life.
+    /// Takes the exclusive lock of the file until ``unlock()``, or until the last descriptor of this open file closes:
+    /// a child process that is just being started has copies for a moment.
     /// - Returns: False when another open file has it.
     package borrowing func lockExclusively() throws(SystemError) -> Bool {
         let number = descriptor.number
@@ -106,4 +107,7 @@ package struct File: ~Copyable, Sendable {
             throw error
         }
     }
+
+    /// Gives the lock back, whoever else has a descriptor of this open file.
+    package borrowing func unlock() { _ = flock(descriptor.number, LOCK_UN) }
 }

@@ -1,4 +1,5 @@
 package import LinuxIO
+import Synchronization
 
 /// The real file system.
 package struct FileStorage: LogStorage {
@@ -23,13 +24,22 @@ package struct FileStorage: LogStorage {
 
 private final class OpenFile: LogFile {
     private let file: File
+    private let isLocked = Atomic(false)
 
     init(_ file: consuming File) { self.file = file }
+
+    /// The close alone would leave the lock with a child process that some thread starts at this moment.
+    deinit { if isLocked.load(ordering: .relaxed) { file.unlock() } }
 
     func size() throws(SystemError) -> Int { try file.size() }
     func read(at offset: Int, count: Int) throws(SystemError) -> [UInt8] { try file.read(at: offset, count: count) }
     func write(_ bytes: [UInt8], at offset: Int) throws(SystemError) { try file.write(bytes, at: offset) }
     func allocate(count: Int) throws(SystemError) { try file.allocate(count: count) }
     func syncData() throws(SystemError) { try file.syncData() }
-    func lockExclusively() throws(SystemError) -> Bool { try file.lockExclusively() }
+
+    func lockExclusively() throws(SystemError) -> Bool {
+        let isTaken = try file.lockExclusively()
+        if isTaken { isLocked.store(true, ordering: .relaxed) }
+        return isTaken
+    }
 }

@@ -120,7 +120,8 @@ package final class SegmentLog {
 
     /// The payload of a record: from memory when it is recent or not written yet, else from its file, where its
     /// checksum and its own position are verified. Reading a file blocks.
-    /// - Throws: ``LogError/damaged(file:offset:reason:)``, ``LogError/noRecord(position:)``, or ``LogError/system(_:)``.
+    /// - Throws: ``LogError/damaged(file:offset:reason:)``, ``LogError/noRecord(position:)`` or
+    ///   ``LogError/system(_:)``.
     package func read(_ position: UInt64) throws(LogError) -> [UInt8] {
         guard position < end, geometry.segment(of: position) >= firstSegment,
             geometry.offset(of: position) >= LogGeometry.headerBytes
@@ -155,7 +156,8 @@ package final class SegmentLog {
     }
 
     /// The largest record, its header of 32 bytes included, that a publish may add now so that the reserve stays whole.
-    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for settles.
+    /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for
+    /// settles.
     package var publishBytesFree: Int {
         pool.publishBytesFree(present: max(0, geometry.recordsEnd - geometry.offset(of: end)))
     }

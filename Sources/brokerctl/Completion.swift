@@ -136,7 +136,8 @@ enum Completion {
                 let short = option.short.map { " -s \($0)" } ?? ""
                 let value = option.value == nil ? "" : " -r" + (["file", "to"].contains(option.name) ? " -F" : "")
                 lines.append(
-                    "complete -c brokerctl -n \(quoted(condition)) -l \(option.name)\(short)\(value) -d \(quoted(option.help))"
+                    "complete -c brokerctl -n \(quoted(condition)) -l \(option.name)\(short)\(value) "
+                        + "-d \(quoted(option.help))"
                 )
             }
         }

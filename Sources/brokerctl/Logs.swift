@@ -62,7 +62,8 @@ extension Command {
         let report = try LogInspector.salvage(directory: invocation.input.operands[0], to: target)
         for loss in report.losses { invocation.console.note("lost: \(loss)") }
         invocation.console.print(
-            "copied \(report.records) records, \(report.payloadBytes) bytes, to \(target); \(report.losses.count) losses"
+            "copied \(report.records) records, \(report.payloadBytes) bytes, to \(target); "
+                + "\(report.losses.count) losses"
         )
     }
 }

@@ -10,6 +10,23 @@ final class Daemon: Sendable {
     struct Failure: Error {
         let code: ExitCode
         let text: String
+
+        init(code: ExitCode, text: String) {
+            self.code = code
+            self.text = text
+        }
+
+        /// What was refused below the state directory.
+        init(_ error: any Error, stateDirectory: String) {
+            let isDenied = (error as? SystemError)?.isPermissionDenied ?? false
+            // SQLite does not say that rights are missing, only that it cannot open the file.
+            if isDenied || Directory.exists(stateDirectory + "/.") && !Directory.isWritable(stateDirectory) {
+                let rule = "workerd's user must be able to write in the state directory \(stateDirectory)"
+                self.init(code: .noPermission, text: "\(error): \(rule)")
+            } else {
+                self.init(code: .cantCreate, text: "\(error); the state directory is \(stateDirectory)")
+            }
+        }
     }
 
     private struct State {
@@ -40,8 +57,11 @@ final class Daemon: Sendable {
             do {
                 role = try await instance.makeRole(configuration)
             } catch {
-                let code: ExitCode = error is StockFileError ? .configuration : .cantCreate
-                throw Failure(code: code, text: "\(instance.name) cannot start: \(error)")
+                let failure =
+                    error is StockFileError
+                    ? Failure(code: .configuration, text: "\(error)")
+                    : Failure(error, stateDirectory: configuration.stateDirectory)
+                throw Failure(code: failure.code, text: "\(instance.name) cannot start: \(failure.text)")
             }
             runtimes.append(makeRuntime(instance, role, place, identity: "\(instance.name)/\(suffix)"))
         }

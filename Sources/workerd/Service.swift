@@ -22,9 +22,13 @@ struct Service {
         do throws(SystemError) {
             // Before any other thread starts, which would get the signals otherwise.
             signals = try SignalReader()
+        } catch {
+            throw Daemon.Failure(code: .osError, text: "\(error)")
+        }
+        do throws(SystemError) {
             if !Directory.exists(configuration.stateDirectory) { try Directory.create(configuration.stateDirectory) }
         } catch {
-            throw Daemon.Failure(code: .cantCreate, text: "state_dir \(configuration.stateDirectory): \(error)")
+            throw Daemon.Failure(error, stateDirectory: configuration.stateDirectory)
         }
         let result = Monitor<Result<Void, any Error>?>(nil)
         let service = self

@@ -43,6 +43,9 @@ do {
     guard instances.count == 1 || input.has("embedded") else {
         fail(.usage, "--instance \(names): several instances need --embedded; start one process for each")
     }
+    if input.has("embedded"), input.has("broker") {
+        fail(.usage, "--embedded runs a broker of its own: it or --broker, not both")
+    }
     let state = Process.environment("STATE_DIRECTORY")?.split(separator: ":").first.map(String.init)
     let path = input.value("config")
     let configuration = try WorkerConfiguration(
@@ -60,4 +63,6 @@ do {
     fail(.configuration, "\(error)")
 } catch let failure as Daemon.Failure {
     fail(failure.code, failure.text)
+} catch {
+    fail(.osError, "\(error)")
 }

@@ -76,8 +76,8 @@ package final class MemoryStorage: LogStorage {
     // MARK: Disasters
 
     /// Cuts the power. All that goes on with this storage fails.
-    /// - Returns: What is on the disk: of each unsynced write a random part by sectors, of the unsynced changes of names
-    ///   a random first part.
+    /// - Returns: What is on the disk: of each unsynced write a random part by sectors, of the unsynced changes of
+    ///   names a random first part.
     package func crash(seed: UInt64) -> MemoryStorage {
         var random = SplitMix(seed)
         return state.with { state in

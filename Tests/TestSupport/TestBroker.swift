@@ -101,7 +101,7 @@ package final class TestBroker: Sendable {
 
     package var record: Record { state.withLock { $0.record } }
 
-    /// Suspends until the record satisfies the condition; a test whose time is over goes on, to fail by what it expects.
+    /// Suspends until the record satisfies the condition; a test whose time is over goes on, to fail as it expects.
     package func until(_ condition: @escaping @Sendable (Record) -> Bool) async {
         let number = change { state in
             state.nextWaiter += 1

@@ -14,7 +14,8 @@ public struct BrokerConfiguration: Equatable, Sendable {
     public var redisLeaseMilliseconds: Int64 = 0
 
     public var connectionsMax = 10_000
-    /// The `length` of a frame, 1 KiB to 15 MiB: a frame's publishes must fit into one log record.
+    /// The `length` of a frame, 1 KiB to 11 MiB: what one frame commits must fit into one log record of 16 MiB, behind
+    /// the definitions that may open a segment.
     public var frameBytesMax = 8 << 20
     public var bodyBytesMax = 1 << 20
     public var headersBytesMax = 16 << 10

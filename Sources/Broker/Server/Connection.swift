@@ -103,10 +103,14 @@ final class Connection {
         }
     }
 
+    var hasRoom: Bool { output.count < outputBytesMax }
+
     var wantsInput: Bool {
-        guard !isEnding && output.count < outputBytesMax else { return false }
-        if case .redis(let wire) = wire { return wire.wantsInput }
-        return true
+        guard !isEnding && hasRoom else { return false }
+        switch wire {
+        case .native(let wire): return !wire.isPaused
+        case .redis(let wire): return wire.wantsInput
+        }
     }
 
     var wantsOutput: Bool { !output.isEmpty || waitsForOutput }
@@ -115,10 +119,14 @@ final class Connection {
         if !output.isEmpty && now - outputMovedAt > Self.stallMilliseconds {
             return .lost(BrokerError(.slowConsumer, "the client took nothing for \(now - outputMovedAt) ms"))
         }
-        if isEnding { return .nothing }
         switch wire {
-        case .native(let wire): return wire.session.tick(now: now)
+        case .native(let wire):
+            // While we do not read, because of the disk or the client's output, its silence means nothing.
+            if !interest.contains(.read) { wire.noteReceived(now: now) }
+            return isEnding ? .nothing : wire.session.tick(now: now)
         case .redis(let wire):
+            if !interest.contains(.read) { wire.noteReceived(now: now) }
+            if isEnding { return .nothing }
             guard wire.isSilent(now: now) else { return .nothing }
             return .lost(
                 BrokerError(

@@ -35,6 +35,20 @@ extension EventLoop {
 
     // MARK: Input
 
+    /// Goes on with the requests of native connections that were paused, as far as their output has room.
+    func resumePaused() {
+        let batch = paused
+        paused = []
+        for connection in batch where connections[connection.token] === connection {
+            guard case .native(let wire) = connection.wire else { continue }
+            if connection.hasRoom, !connection.isEnding {
+                wire.drainDecoder { action in perform(action, of: connection) }
+            }
+            if wire.isPaused, !connection.isEnding { paused.append(connection) }
+            touch(connection)
+        }
+    }
+
     func readCommands(of connection: Connection, _ wire: RedisWire) throws(SystemError) {
         let isOpen = try connection.read(now: now.monotonic)
         runCommands(of: connection, wire)

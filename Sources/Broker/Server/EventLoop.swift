@@ -25,6 +25,8 @@ final class EventLoop {
     private var touched: [Connection] = []
     /// Redis clients whose commands were held up and go on in the next turn.
     var resuming: [Connection] = []
+    /// Connections whose decoder holds frames for later turns.
+    var paused: [Connection] = []
     private var nextTick: Int64
     private var acceptsAgainAt: Int64?
     private var drainDeadline: Int64?
@@ -81,6 +83,7 @@ final class EventLoop {
             if let failure = engine.log.failure { throw failure }
             engine.state.advance(now: now)
             runResuming()
+            resumePaused()
             for event in events { try handle(event) }
             for message in mailbox.take() { handle(message) }
             hasMore = try engine.endTurn(now: now)
@@ -89,6 +92,7 @@ final class EventLoop {
             try engine.release { (effect) throws(LogError) in try perform(effect) }
             if now.monotonic >= nextTick { tick() }
             try flush()
+            hasMore = hasMore || paused.contains { $0.hasRoom }
             pulse.beat(engine.log.heartbeat)
             if isDrained { return }
         }
@@ -223,6 +227,7 @@ final class EventLoop {
             case .native(let wire):
                 guard try connection.read(now: now.monotonic) else { return close(connection) }
                 wire.drainDecoder { action in perform(action, of: connection) }
+                if wire.isPaused { paused.append(connection) }
             case .redis(let wire): try readCommands(of: connection, wire)
             }
         } catch {
@@ -230,7 +235,7 @@ final class EventLoop {
         }
     }
 
-    private func perform(_ action: NativeSession.Action, of connection: Connection) {
+    func perform(_ action: NativeSession.Action, of connection: Connection) {
         switch action {
         case .nothing: break
         case .open(let name, let frame):

@@ -5,12 +5,16 @@ final class NativeWire {
     private(set) var session: NativeSession
     var decoder: FrameDecoder
     private let frameBytesMax: Int
+    /// The decoder holds frames that wait for the next turn: this one has brought about enough answers.
+    private(set) var isPaused = false
     /// Deliveries that are encoded when the output has room: a slow client costs no bodies.
     private var deliveries = SlidingArray<Notice>()
 
     /// Deliveries are encoded while less than this waits.
     private static let outputBytes = 512 << 10
     private static let deliveriesPerFrame = 256
+    /// Weights of answers that one turn brings about at most; see ``Request/answerWeight``.
+    private static let answersPerTurn = 64
 
     init(_ greeting: NativeSession.Greeting, now: Int64) {
         frameBytesMax = Int(greeting.limits.frameBytesMax)
@@ -20,10 +24,18 @@ final class NativeWire {
 
     func noteReceived(now: Int64) { session.noteReceived(now: now) }
 
-    /// Gives each frame's action to `perform`, until one ends the connection.
+    /// Gives each frame's action to `perform`, until one ends the connection, or enough is done for one turn.
     func drainDecoder(_ perform: (NativeSession.Action) -> Void) {
+        isPaused = false
+        var allowance = Self.answersPerTurn
         do throws(FrameDecoder.Failure) {
-            while let frame = try decoder.next() {
+            while true {
+                if allowance <= 0 {
+                    isPaused = true
+                    return
+                }
+                guard let frame = try decoder.next() else { return }
+                if case .request(_, let request) = frame { allowance -= request.answerWeight }
                 let action = session.receive(frame)
                 if session.isOpen { decoder.frameBytesMax = frameBytesMax }
                 perform(action)
@@ -64,5 +76,16 @@ final class NativeWire {
             if !batch.isEmpty { return .push(.deliveries(batch)) }
         }
         return nil
+    }
+}
+
+extension Request {
+    /// How much memory the answer may take beside that of the request: pages of messages the most, one body a little.
+    fileprivate var answerWeight: Int {
+        switch self {
+        case .peek, .deadList, .topicList: 64
+        case .pop: 1
+        default: 0
+        }
     }
 }

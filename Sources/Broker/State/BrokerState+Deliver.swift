@@ -126,6 +126,8 @@ extension BrokerState {
         serveReaders()
         for subscription in stalled { markDirty(subscription) }
         stalled = []
+        for subscription in unfinished { markDirty(subscription) }
+        unfinished = []
         while !dirty.isEmpty {
             let batch = dirty
             dirty = []
@@ -194,13 +196,21 @@ extension BrokerState {
         return nil
     }
 
-    /// The message to hand out next; expired ones die on the way, and those whose key is held step aside.
+    /// How many messages are put aside in a row because their ordering keys are held; some 10 ms.
+    static let blockedPerTurn = 5_000
+
+    /// The message to hand out next; expired ones die on the way, and those whose key is held step
+    /// aside. Nil also when very many in a row had to: then the next turn goes on.
     func candidate(of subscription: Subscription, now: Now) -> (id: MessageID, entry: MessageEntry)? {
+        var blocked = 0
         while let id = subscription.next() {
             guard let entry = messages[id] else { return nil }
             if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
                 subscription.block(id, entry, key)
-                continue
+                blocked += 1
+                if blocked < Self.blockedPerTurn { continue }
+                unfinished.append(subscription)
+                return nil
             }
             if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
                 let died = Fact.died(

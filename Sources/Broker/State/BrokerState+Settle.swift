@@ -220,6 +220,7 @@ extension BrokerState {
         if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
         if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
         if !stalled.isEmpty { waits.append(1_000) }
+        if !unfinished.isEmpty { waits.append(0) }
         return waits.min().map { max($0, 0) }
     }
 

@@ -77,6 +77,8 @@ final class BrokerState {
     var dirty: [Subscription] = []
     /// Subscriptions that could hand out nothing because the log is full.
     var stalled: [Subscription] = []
+    /// Subscriptions that go on in the next turn, because looking for a free ordering key took long enough.
+    var unfinished: [Subscription] = []
     private(set) var isDraining = false
     /// The next record may be the first of its segment, and nobody would notice: those of the last run may be torn.
     var definitionsAreDue = false

@@ -35,12 +35,11 @@ extension Subscription {
     /// The message gives the key back, if it has it, or if it could have taken it.
     /// - Returns: The blocked message that is ready again; the others stay blocked behind it.
     func free(_ key: String, from id: MessageID) -> MessageID? {
-        guard var held = keys[key], held.owner == nil || held.owner == id else { return nil }
-        while let next = held.waiting.removeFirst()?.message {
-            guard slots[next]?.place == .blocked else { continue }
-            held.owner = nil
-            keys[key] = held
-            return next
+        guard let owner = keys[key].map(\.owner), owner == nil || owner == id else { return nil }
+        // In place: there may be very many.
+        keys[key]?.owner = nil
+        while let next = keys[key]?.waiting.removeFirst()?.message {
+            if slots[next]?.place == .blocked { return next }
         }
         keys[key] = nil
         return nil

@@ -6,11 +6,11 @@ struct Ticket: Hashable, Comparable, Sendable {
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }
 }
 
-/// The runtime as a machine without I/O: which delivery runs, how it is settled, how a drain proceeds, when to reach for
-/// the broker again. What happens comes in with the time, what to do goes out.
+/// The runtime as a machine without I/O: which delivery runs, how it is settled, how a drain proceeds, when to reach
+/// for the broker again. What happens comes in with the time, what to do goes out.
 ///
-/// Exactly one settlement leaves for a delivery: it is in ``held`` from its arrival to the answer to its settlement, and
-/// only its stage decides what a result may still do.
+/// Exactly one settlement leaves for a delivery: it is in ``held`` from its arrival to the answer to its settlement,
+/// and only its stage decides what a result may still do.
 struct RuntimeState {
     enum Input: Sendable {
         case start

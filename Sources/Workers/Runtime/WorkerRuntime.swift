@@ -79,8 +79,8 @@ public final class WorkerRuntime: Sendable {
         }
     }
 
-    /// Takes no more deliveries, gives back the waiting ones, waits for the handlers until the drain's deadline, cancels
-    /// them, gives back what remains; then ``run()`` returns. A second call cancels at once. From any thread.
+    /// Takes no more deliveries, gives back the waiting ones, waits for the handlers until the drain's deadline,
+    /// cancels them, gives back what remains; then ``run()`` returns. A second call cancels at once. From any thread.
     public func drain() { inbox.yield(.input(.drain)) }
 
     public var counters: RuntimeCounters { published.withLock { $0 } }

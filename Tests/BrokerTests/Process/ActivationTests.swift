@@ -1,5 +1,6 @@
 import BrokerProtocol
 import LinuxIO
+import TestSupport
 import Testing
 
 extension ProcessTests {

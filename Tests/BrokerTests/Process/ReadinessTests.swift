@@ -2,6 +2,7 @@ import BrokerClient
 import BrokerProtocol
 import Glibc
 import LinuxIO
+import TestSupport
 import Testing
 
 /// Suites with real processes run one after the other: they share two cores with all other tests.

@@ -2,6 +2,7 @@ import BrokerClient
 import BrokerProtocol
 import Glibc
 import LinuxIO
+import TestSupport
 import Testing
 
 extension ProcessTests {

@@ -2,6 +2,7 @@ import BrokerClient
 import BrokerProtocol
 import Foundation
 import LinuxIO
+import TestSupport
 
 /// A directory with a configuration, and the brokerd processes that a test starts on it.
 final class ServiceHouse {

@@ -1,6 +1,7 @@
 import BrokerProtocol
 import Foundation
 import LinuxIO
+import TestSupport
 import Testing
 
 extension ProcessTests {

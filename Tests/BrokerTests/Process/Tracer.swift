@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// strace, which delays, fails or kills at exact system calls.

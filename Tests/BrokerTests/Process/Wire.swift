@@ -1,6 +1,7 @@
 import BrokerProtocol
 import LinuxIO
 import Synchronization
+import TestSupport
 
 /// A connection as bytes: what no well-behaved client would send can be sent, and everything that comes is seen.
 /// One thread at a time.
@@ -43,35 +44,72 @@ final class Wire: Sendable {
 
     func send(_ frame: Frame) throws { try send(bytes: frame.bytes) }
 
+    /// Writes the bytes as the broker takes them.
+    /// - Returns: False when it took nothing for the given time.
+    func write(_ bytes: [UInt8], milliseconds: Int32) throws -> Bool {
+        try descriptor.setNonBlocking()
+        var poller = try Poller()
+        try poller.add(descriptor.number, token: 1, interest: .write)
+        var offset = 0
+        while offset < bytes.count {
+            if let count = try descriptor.write(bytes, from: offset) {
+                offset += count
+            } else if try poller.wait(milliseconds: milliseconds).isEmpty {
+                return false
+            }
+        }
+        return true
+    }
+
     /// Nothing more comes from this side.
     func endOutput() { Socket.shutDownWriting(descriptor) }
 
     // MARK: In
 
-    /// The next frame, heartbeats left out; nil when the broker has closed the connection.
-    func next(milliseconds: Int64 = Late.milliseconds) throws -> Frame? {
+    enum Arrival {
+        case frame(Frame)
+        /// Nothing came in the time.
+        case silence
+        /// The broker has closed the connection.
+        case end
+    }
+
+    /// The next frame, heartbeats left out.
+    func arrival(milliseconds: Int64) throws -> Arrival {
         let deadline = Clocks.monotonicMilliseconds() + milliseconds
         while true {
             while let frame = try decoder.withLock({ decoder in try decoder.next() }) {
-                if frame != .heartbeat { return frame }
+                if frame != .heartbeat { return .frame(frame) }
             }
             let left = deadline - Clocks.monotonicMilliseconds()
-            guard left > 0 else { throw Late("a frame from the broker") }
-            if try !fill(milliseconds: left) { return nil }
+            switch try fill(milliseconds: max(left, 0)) {
+            case nil: return .silence
+            case 0: return .end
+            default: break
+            }
         }
     }
 
-    /// - Returns: False at the end of the stream.
-    private func fill(milliseconds: Int64) throws -> Bool {
+    /// The next frame; nil when the broker has closed the connection.
+    func next() throws -> Frame? {
+        switch try arrival(milliseconds: Late.milliseconds) {
+        case .frame(let frame): return frame
+        case .end: return nil
+        case .silence: throw Late("a frame from the broker")
+        }
+    }
+
+    /// - Returns: How many bytes came; 0 at the end of the stream, nil when nothing came in the time.
+    private func fill(milliseconds: Int64) throws -> Int? {
         var poller = try Poller()
         try poller.add(descriptor.number, token: 1, interest: .read)
-        if try poller.wait(milliseconds: Int32(clamping: milliseconds)).isEmpty { return true }
+        if try poller.wait(milliseconds: Int32(clamping: milliseconds)).isEmpty { return nil }
         return try decoder.withLock { decoder in
             try decoder.fill { buffer in
                 do throws(SystemError) {
-                    return try descriptor.read(into: &buffer, capacity: 64 << 10) != 0
+                    return try descriptor.read(into: &buffer, capacity: 64 << 10)
                 } catch  where error.isBrokenPipe {
-                    return false
+                    return 0
                 }
             }
         }

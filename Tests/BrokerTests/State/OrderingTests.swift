@@ -127,4 +127,62 @@ import Testing
         broker.pass(milliseconds: 3_600_000)
         #expect(broker.delivered[before...].map(\.notice.id) == ids(1))
     }
+
+    private func keyed(_ broker: StateHarness, _ key: String, priority: UInt8 = 4) -> OutgoingMessage {
+        var message = broker.message("t", priority: priority)
+        message.orderingKey = key
+        return message
+    }
+
+    @Test(
+        "A freed key goes to the message whose turn it is, be it newer than the one that waits",
+        arguments: [false, true])
+    func freedKey(restarts: Bool) throws {
+        let broker = StateHarness()
+        broker.subscribe("t", credit: 2)
+        broker.publish(keyed(broker, "k"), keyed(broker, "k"))
+        broker.send(.credit(consumer: ConsumerID(rawValue: 1), credit: 0))
+        broker.settle(broker.last, .ack)
+        broker.publish(keyed(broker, "k", priority: 9))
+        if restarts {
+            try broker.restart()
+            broker.subscribe("t", credit: 2)
+        } else {
+            broker.send(.credit(consumer: ConsumerID(rawValue: 1), credit: 2))
+        }
+        #expect(broker.deliveredIDs("t") == [id(1), id(3)])
+        broker.settle(broker.last, .ack)
+        #expect(broker.last?.id == id(2))
+        #expect(broker.state.disagreements() == [])
+    }
+
+    @Test("A blocked message that goes for another reason leaves the others of its key their way")
+    func blockedGoes() {
+        let broker = StateHarness()
+        broker.subscribe("t", credit: 9)
+        var expiring = keyed(broker, "k")
+        expiring.expiresAt = broker.later(100)
+        broker.publish(keyed(broker, "k"), expiring, keyed(broker, "k"))
+        broker.pass(milliseconds: 100)
+        broker.settle(broker.last, .ack)
+        #expect(broker.deliveredIDs("t") == [id(1), id(3)])
+        #expect(broker.dead("t").map(\.id) == [id(2)])
+        broker.settle(broker.last, .ack)
+        #expect(broker.state.messages.count == 1)
+        #expect(broker.state.subscription(named: broker.name("t"))?.keys.isEmpty == true)
+    }
+
+    @Test("A long row behind a held key is put aside over several turns, and does not hide what lies behind it")
+    func longRow() {
+        let broker = StateHarness()
+        let count = 2 * BrokerState.blockedPerTurn + 10
+        broker.ask(.publish((0..<count).map { _ in keyed(broker, "k") } + [keyed(broker, "other")]))
+        broker.subscribe("t", credit: 9)
+        #expect(broker.deliveredIDs("t") == [id(1)])
+        #expect(broker.state.nextDeadline(now: broker.now) == 0)
+        for _ in 0..<2 { broker.turn() }
+        #expect(broker.deliveredIDs("t") == [id(1), id(UInt64(count) + 1)])
+        #expect(broker.state.nextDeadline(now: broker.now) != 0)
+        #expect(broker.status("t").ready == UInt64(count) - 1)
+    }
 }

@@ -74,8 +74,8 @@ extension Simulation {
         moments = [(journal.end, model)]
     }
 
-    /// A message that moved in the log after its time had come stands there as ready; if no attempt counts, it has given
-    /// its key back.
+    /// A message that moved in the log after its time had come stands there as ready; if no attempt counts, it has
+    /// given its key back.
     private func allowRestated() {
         for topic in model.topics.indices {
             for second in model.topics[topic].subscriptions.indices {

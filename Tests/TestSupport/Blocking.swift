@@ -1,7 +1,7 @@
 import LinuxIO
 
 /// Runs what blocks on a thread of its own, so that the few threads of the pool stay free for the other tests.
-func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+package func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
         _ = SystemThread(name: "test") {
             SystemThread.detachCurrent()
@@ -13,8 +13,8 @@ func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) a
 
 /// Something that a test waited for and that did not come. Long, because the machine may be busy: a test that passes
 /// never waits for it.
-struct Late: Error, CustomStringConvertible {
-    static let milliseconds: Int64 = 30_000
-    let description: String
-    init(_ what: String) { description = "after \(Self.milliseconds) ms still missing: \(what)" }
+package struct Late: Error, CustomStringConvertible {
+    package static let milliseconds: Int64 = 30_000
+    package let description: String
+    package init(_ what: String) { description = "after \(Self.milliseconds) ms still missing: \(what)" }
 }

@@ -2,14 +2,14 @@ import Glibc
 import LinuxIO
 
 /// The other end of `NOTIFY_SOCKET`: keeps what a service says, in order.
-final class Manager: Sendable {
-    struct Message: Sendable {
-        let text: String
+package final class Manager: Sendable {
+    package struct Message: Sendable {
+        package let text: String
         /// Monotonic milliseconds.
-        let at: Int64
+        package let at: Int64
 
         /// The value of one assignment.
-        subscript(name: String) -> String? {
+        package subscript(name: String) -> String? {
             text.split(separator: "\n").first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
         }
     }
@@ -19,11 +19,11 @@ final class Manager: Sendable {
         var hasEnded = false
     }
 
-    let path: String
+    package let path: String
     private let state = Monitor(State())
     private let end: Waker
 
-    init(path: String) throws {
+    package init(path: String) throws {
         self.path = path
         end = try Waker()
         let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
@@ -63,13 +63,13 @@ final class Manager: Sendable {
 
     deinit { end.wake() }
 
-    var messages: [Message] { state.with { $0.messages } }
+    package var messages: [Message] { state.with { $0.messages } }
 
     /// The process has ended: what it said is read, then nobody waits for more.
-    func noteEnd() { end.wake() }
+    package func noteEnd() { end.wake() }
 
     /// Everything that a service which has ended said.
-    func all() async throws -> [Message] {
+    package func all() async throws -> [Message] {
         try await blocking { [state] in
             let messages = state.wait(milliseconds: Late.milliseconds) { $0.hasEnded ? $0.messages : nil }
             guard let messages else { throw Late("the end of the service") }
@@ -78,7 +78,7 @@ final class Manager: Sendable {
     }
 
     /// Blocks until the condition has a value for the messages so far.
-    func waitUntil<Value>(_ what: String, _ condition: ([Message]) -> Value?) throws -> Value {
+    package func waitUntil<Value>(_ what: String, _ condition: ([Message]) -> Value?) throws -> Value {
         let value = state.wait(milliseconds: Late.milliseconds) { state -> Value?? in
             if let value = condition(state.messages) { return .some(value) }
             return state.hasEnded ? .some(nil) : nil
@@ -91,14 +91,14 @@ final class Manager: Sendable {
 
     /// Waits for a message, from the given number on, that has the text.
     @discardableResult
-    func message(with part: String, from start: Int = 0) async throws -> Message {
+    package func message(with part: String, from start: Int = 0) async throws -> Message {
         try await blocking {
             try self.waitUntil(part) { messages in messages.dropFirst(start).first { $0.text.contains(part) } }
         }
     }
 
     /// Waits for the `count`th message with the text.
-    func messages(_ count: Int, with part: String) async throws -> [Message] {
+    package func messages(_ count: Int, with part: String) async throws -> [Message] {
         try await blocking {
             try self.waitUntil("\(count) messages with \(part)") { messages in
                 let found = messages.filter { $0.text.contains(part) }

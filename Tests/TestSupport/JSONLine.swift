@@ -1,11 +1,11 @@
 import Foundation
 
 /// A line of the log that is one JSON object with text members.
-struct JSONLine {
-    let members: [String: String]
-    var keys: Set<String> { Set(members.keys) }
+package struct JSONLine {
+    package let members: [String: String]
+    package var keys: Set<String> { Set(members.keys) }
 
-    init?(_ line: String) {
+    package init?(_ line: String) {
         guard let members = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String] else {
             return nil
         }
