@@ -1,7 +1,8 @@
 import BrokerProtocol
 
-/// Redis's patterns: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before a byte that is meant as it is. Without recursion: a star
-/// that fits too little takes one byte more, and only the last star is remembered, so the time is pattern times text.
+/// Redis's patterns: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before a byte that is meant as it is. Without recursion: a
+/// star that fits too little takes one byte more, and only the last star is remembered, so the time is pattern times
+/// text.
 struct GlobPattern: Sendable {
     private enum Part: Sendable {
         case star

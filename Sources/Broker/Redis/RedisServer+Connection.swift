@@ -11,8 +11,8 @@ extension RedisServer {
     }
 
     private static let noPassword: RESPError = """
-        ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration \
-        is correct?
+        ERR AUTH <password> called without any password configured for the default user. \
+        Are you sure your configuration is correct?
         """
 
     /// There are no users: who may connect may do everything.

@@ -41,8 +41,8 @@ extension RedisServer {
     // MARK: XGROUP
 
     private static let keyMissing: RESPError = """
-        ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option \
-        to create an empty stream automatically.
+        ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use \
+        the MKSTREAM option to create an empty stream automatically.
         """
 
     func group(_ call: RedisCall) throws(RESPError) -> RedisReply {
@@ -99,8 +99,10 @@ extension RedisServer {
         if topic == nil && !makesStream { throw Self.keyMissing }
         let key = try topicName(call[2])
         guard let text = String(validating: call[3], as: UTF8.self), TopicName(text) != nil else {
-            throw
-                "ERR NAME_INVALID: a group is a subscription's name, 1 to 255 bytes of printable UTF-8 without space or @"
+            throw """
+            ERR NAME_INVALID: a group is a subscription's name, 1 to 255 bytes of printable UTF-8 \
+            without space or @
+            """
         }
         let newest = topic?.newest
         let (start, position) = try start(call[4], newest)

@@ -12,9 +12,9 @@ package struct RESPCommand: Hashable, Sendable {
 
 /// Cuts a client's stream of bytes into commands: `*2␍␊$4␍␊LLEN␍␊$1␍␊q␍␊`, or inline, `LLEN q␍␊`.
 ///
-/// Total: every input gives commands or Redis's own protocol error, whatever pieces it arrives in. Memory follows what has
-/// arrived, never what a length claims: at most about ten times `commandBytesMax`, for a command of very many very short
-/// arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one after the
+/// Total: every input gives commands or Redis's own protocol error, whatever pieces it arrives in. Memory follows what
+/// has arrived, never what a length claims: at most about ten times `commandBytesMax`, for a command of very many very
+/// short arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one after the
 /// `␍` of a length.
 package struct RESPCommandDecoder: Sendable {
     /// What a client must not pass.

@@ -94,7 +94,8 @@ private struct CountingConnection: MessageBroker {
 
     @Test("A lost lease cancels its handler, and the outcome counts for nothing") func lost() async throws {
         let cancelled = Recorder<Void>()
-        let fixture = RuntimeFixture(configure: { $0.leaseMilliseconds = 100 }) { _, attempt in
+        // Long enough for a busy machine to keep the second lease.
+        let fixture = RuntimeFixture(configure: { $0.leaseMilliseconds = 1_000 }) { _, attempt in
             if attempt.number == 1 {
                 try? await Gate().waitOrCancel()
                 cancelled.add(())
