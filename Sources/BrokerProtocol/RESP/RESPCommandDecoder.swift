@@ -14,8 +14,8 @@ package struct RESPCommand: Hashable, Sendable {
 ///
 /// Total: every input gives commands or Redis's own protocol error, whatever pieces it arrives in. Memory follows what
 /// has arrived, never what a length claims: at most about ten times `commandBytesMax`, for a command of very many very
-/// short arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one after the
-/// `␍` of a length.
+/// short arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one
+/// after the `␍` of a length.
 package struct RESPCommandDecoder: Sendable {
     /// What a client must not pass.
     package struct Limits: Hashable, Sendable {

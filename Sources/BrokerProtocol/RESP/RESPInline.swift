@@ -1,8 +1,8 @@
 /// Inline commands: a line of words, for people and for `telnet`.
 enum RESPInline {
     /// Cuts a line into words by the rules of Redis: words are parted by space; `"…"` knows `\n \r \t \b \a`, `\xHH`
-    /// and `\` before any other byte, `'…'` knows `\'` only; a quote may open inside a word, and space or the end of the
-    /// line must follow a closing one.
+    /// and `\` before any other byte, `'…'` knows `\'` only; a quote may open inside a word, and space or the end of
+    /// the line must follow a closing one.
     ///
     /// - Returns: Nil when quotes are not balanced; no words for a line of space.
     static func words(_ line: ArraySlice<UInt8>) -> [[UInt8]]? {
