@@ -108,7 +108,8 @@ public final class Broker: Sendable {
         } catch {
             ending = .failed("\(error)")
         }
-        loop.finish(BrokerError(.connectionLost, ending.description))
+        let failure = loop.finish(BrokerError(.connectionLost, ending.description))
+        if case .stopped = ending, let failure { ending = .failed("\(failure)") }
         phase.update { $0 = .ended(ending) }
     }
 

@@ -106,13 +106,15 @@ final class EventLoop {
 
     /// Writes and syncs what is there, and answers what that makes durable; call after ``run()``, or after a failure to
     /// give up the clients.
-    func finish(_ ending: BrokerError) {
+    /// - Returns: What went wrong with the last writes; what was not confirmed before may be lost then.
+    func finish(_ ending: BrokerError) -> (any Error)? {
+        var failure: (any Error)?
         do {
             try engine.log.close()
             try engine.release { (effect) throws(LogError) in try perform(effect) }
             try flush()
         } catch {
-            logger.critical("the log could not be closed: \(error)", event: .storageFailed)
+            failure = error
         }
         for connection in connections.all { connections.remove(connection) }
         for local in locals.keys.sorted() { locals[local]?.session?.end(ending) }
@@ -125,6 +127,7 @@ final class EventLoop {
             }
         }
         removeListeners()
+        return failure
     }
 
     private var isDrained: Bool {
