@@ -102,7 +102,7 @@ extension ProcessTests {
             let pings = try await service.manager.messages(count + 2, with: "WATCHDOG=1")
             let longest = zip(pings, pings.dropFirst()).map { $1.at - $0.at }.max() ?? 0
             #expect(longest > 400, "systemd would have seen no pause longer than \(longest) ms")
-            tracer.send(SIGKILL)
+            tracer.send(SIGTERM)
             _ = try await tracer.end()
             #expect(try await service.stop() == .exited(0))
         }

@@ -102,5 +102,22 @@ extension ProcessTests {
             #expect(try await next.connect().status().messages >= UInt64(confirmed.count))
             #expect(try await next.stop() == .exited(0))
         }
+
+        @Test("A stop whose last sync fails ends with 74, not with 0", .enabled(if: Tracer.isThere, Tracer.reason))
+        func lastSync() async throws {
+            let house = try ServiceHouse()
+            let service = try await house.start()
+            let client = try await service.connect()
+            try await client.publish(OutgoingMessage(topic: topic, body: [1]))
+            let tracer = try await Tracer.attach(
+                to: service.child, ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"])
+            #expect(try await service.stop() == .exited(74))
+            _ = try await tracer.end()
+            let line = try await service.child.line(with: "\"level\":\"critical\"")
+            #expect(line.contains("fdatasync ") && line.contains("a restart recovers what was confirmed"))
+            let next = try await house.start()
+            #expect(try await next.connect().status().messages == 1)
+            #expect(try await next.stop() == .exited(0))
+        }
     }
 }
