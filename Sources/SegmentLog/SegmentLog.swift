@@ -159,8 +159,13 @@ package final class SegmentLog {
     /// 0 while the file system is below its low-water mark. ``append(_:)`` itself goes on into the reserve, for
     /// settles.
     package var publishBytesFree: Int {
-        pool.publishBytesFree(present: max(0, geometry.recordsEnd - geometry.offset(of: end)))
+        pool.publishBytesFree(present: presentBytesFree)
     }
+
+    /// How many bytes ``append(_:)`` still finds room for, the reserve and what lies below the low-water mark included.
+    package var bytesFree: Int { pool.bytesFree(present: presentBytesFree) }
+
+    private var presentBytesFree: Int { max(0, geometry.recordsEnd - geometry.offset(of: end)) }
 
     /// The size of all segment files, the empty ones too.
     package var totalBytes: Int {

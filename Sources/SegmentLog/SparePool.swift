@@ -28,6 +28,8 @@ final class SparePool: Sendable {
     private let stock: Monitor<Stock>
     /// What publishes may write behind the present segment; below zero when a part of that one is reserved too.
     private let publishable = Atomic<Int>(0)
+    /// What can be written behind the present segment at all.
+    private let writable = Atomic<Int>(0)
 
     init(_ directory: LogDirectory, options: LogOptions, spares: [UInt64]) {
         self.directory = directory
@@ -40,6 +42,7 @@ final class SparePool: Sendable {
         var first = Stock(ready: spares, next: (spares.max() ?? 0) + 1, freeBytes: freeBytes)
         first.isLow = freeBytes < options.freeBytesMin
         publishable.store(Self.publishable(first, options: options, usable: self.usable), ordering: .releasing)
+        writable.store(Self.writable(first, options: options, usable: self.usable), ordering: .releasing)
         stock = Monitor(first)
     }
 
@@ -93,9 +96,16 @@ final class SparePool: Sendable {
         return segments * usable - options.reserveBytes
     }
 
+    /// - Parameter present: The room left in the present segment.
+    func bytesFree(present: Int) -> Int { present + writable.load(ordering: .acquiring) }
+
+    private static func writable(_ stock: Stock, options: LogOptions, usable: Int) -> Int {
+        (stock.ready.count + (stock.problem == nil ? stock.freeBytes / options.segmentBytes : 0)) * usable
+    }
+
     private func publish(_ stock: Stock) {
-        let bytes = Self.publishable(stock, options: options, usable: usable)
-        publishable.store(bytes, ordering: .releasing)
+        publishable.store(Self.publishable(stock, options: options, usable: usable), ordering: .releasing)
+        writable.store(Self.writable(stock, options: options, usable: usable), ordering: .releasing)
     }
 
     private func hasWork(_ stock: Stock) -> Bool {

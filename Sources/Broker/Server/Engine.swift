@@ -170,5 +170,6 @@ private final class ReplayJournal: Journal {
     var end: UInt64 { 0 }
     func startsSegment(payloadBytes: Int) -> Bool { false }
     var publishBytesFree: Int { 0 }
+    var bytesFree: Int { 0 }
     var firstSegment: UInt64 { 0 }
 }

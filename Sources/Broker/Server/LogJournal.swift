@@ -22,6 +22,7 @@ final class LogJournal: Journal {
     var end: UInt64 { log.end }
     func startsSegment(payloadBytes: Int) -> Bool { log.startsSegment(payloadBytes: payloadBytes) }
     var publishBytesFree: Int { log.publishBytesFree }
+    var bytesFree: Int { log.bytesFree }
     var segmentBytes: UInt64 { log.segmentBytes }
     var firstSegment: UInt64 { log.firstSegment }
 }

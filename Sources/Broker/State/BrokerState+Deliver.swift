@@ -174,11 +174,13 @@ extension BrokerState {
     /// Ids that one fact names at most: its record stays small, however scattered they are.
     static let messagesPerFact = 10_000
 
-    /// Counts an attempt of each message; in RAM alone when even the reserve of the log is used up.
+    /// Counts an attempt of each message; in RAM alone when only the space of the acks is left.
     func noteAttempts(_ messages: [MessageID], of subscription: Subscription) {
         if messages.isEmpty { return }
         let attempted = Fact.attempted(subscription.id, messages)
-        if !recordReserved([attempted], isAwaited: false) {
+        // An id takes up to nine bytes, beside the record's own.
+        let hasRoom = leavesRoomForAcks(9 * messages.count + Self.settleBytes)
+        if !hasRoom || !recordReserved([attempted], isAwaited: false) {
             apply(attempted, at: RecordAddress(position: journal.end, offset: 0))
         }
     }

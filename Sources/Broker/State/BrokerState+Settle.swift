@@ -15,6 +15,8 @@ extension BrokerState {
         /// Acks of one subscription that follow each other; they share a fact.
         private var acks: (subscription: SubscriptionID, messages: [MessageID])?
         private var taken: Set<LeaseID> = []
+        /// Of verdicts that free no space.
+        var unfreeingBytes = 0
 
         mutating func take(_ lease: Lease) throws(BrokerError) {
             if !taken.insert(lease.id).inserted {
@@ -46,6 +48,24 @@ extension BrokerState {
         }
     }
 
+    /// - Throws: `LEASE_LOST`, or `DISK_FULL` for a verdict that frees no space.
+    private func add(
+        _ verdict: Verdict, of lease: Lease, to plan: inout SettlePlan, now: Now
+    ) throws(BrokerError) {
+        let textBytes =
+            switch verdict {
+            case .ack, .release: 0
+            case .fail(let text, _), .reject(let text): min(text.utf8.count, 1024)
+            }
+        let bytes = plan.unfreeingBytes + textBytes + Self.settleBytes
+        if verdict != .ack && !leavesRoomForAcks(bytes) {
+            throw BrokerError(.diskFull, "the disk is full and what is left is for acks; the lease stays")
+        }
+        try plan.take(lease)
+        plan.add(fact(for: verdict, lease, now: now))
+        if verdict != .ack { plan.unfreeingBytes = bytes }
+    }
+
     /// One record for all verdicts of the request; a lost lease refuses its own item alone.
     func settle(_ settlements: [Settlement], session: SessionID, now: Now) -> [BrokerError?] {
         var plan = SettlePlan()
@@ -53,8 +73,7 @@ extension BrokerState {
         for settlement in settlements {
             do throws(BrokerError) {
                 let lease = try self.lease(settlement.lease, of: session, now: now)
-                try plan.take(lease)
-                plan.add(fact(for: settlement.verdict, lease, now: now))
+                try add(settlement.verdict, of: lease, to: &plan, now: now)
                 results.append(nil)
             } catch {
                 results.append(error)
@@ -75,8 +94,7 @@ extension BrokerState {
         var settles = SettlePlan()
         for settlement in settlements {
             let lease = try self.lease(settlement.lease, of: session, now: now)
-            try settles.take(lease)
-            settles.add(fact(for: settlement.verdict, lease, now: now))
+            try add(settlement.verdict, of: lease, to: &settles, now: now)
         }
         var plan = PublishPlan()
         var receipts: [PublishReceipt] = []
@@ -172,10 +190,13 @@ extension BrokerState {
         markDirty(lease.subscription)
     }
 
-    /// A lease that ended without a verdict. When even the reserve of the log is used up it is tried again later.
+    /// A lease that ended without a verdict. When only the space of the acks is left it is tried again
+    /// later.
     func abandon(_ lease: Lease, error: String, now: Now) {
         let fact = retry(lease, error: error, after: nil, isDeath: true, now: now)
-        if !recordReserved([fact]) { setDeadline(of: lease.id, to: now.monotonic + 1_000) }
+        if !leavesRoomForAcks(error.utf8.count + Self.settleBytes) || !recordReserved([fact]) {
+            setDeadline(of: lease.id, to: now.monotonic + 1_000)
+        }
     }
 
     // MARK: Time

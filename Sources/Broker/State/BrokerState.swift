@@ -170,6 +170,10 @@ final class BrokerState {
         }
     }
 
+    /// Whether facts of this size leave room for an ack of everything that is owed. A log that is full of failures
+    /// could never become shorter again.
+    func leavesRoomForAcks(_ bytes: Int) -> Bool { bytes + owedCount * Self.settleBytes <= journal.bytesFree }
+
     /// Facts that free space or end something; their space is reserved.
     /// - Returns: False when even the reserve is used up; nothing changed then.
     @discardableResult

@@ -11,6 +11,8 @@ protocol Journal: AnyObject {
     func startsSegment(payloadBytes: Int) -> Bool
     /// Bytes that publishes may use; settles may use more.
     var publishBytesFree: Int { get }
+    /// Bytes that there are at all.
+    var bytesFree: Int { get }
     var segmentBytes: UInt64 { get }
     var firstSegment: UInt64 { get }
 }

@@ -108,6 +108,40 @@ extension ProcessTests {
             try await publishAgain(client, bytes: 60_000)
             #expect(try await fill(client, bytes: 60_000, batch: 1) > count)
             #expect(try await service.stop() == .exited(0))
+            withExtendedLifetime(disk) {}
+        }
+
+        @Test("Failures with long errors cannot use up the space of the acks")
+        func failures() async throws {
+            let house = try ServiceHouse()
+            let disk = try SmallDisk(at: house.path, mebibytes: 10)
+            try house.configure("[defaults]\nlease = 10m\nattempts_max = 1000\nbackoff_base = 0s\nbackoff_cap = 0s")
+            let service = try await house.start()
+            let client = try await service.connect()
+            let count = try await fill(client, bytes: 1_000, batch: 100)
+            // Each failure is a record of 1 KiB: far more than there is room for.
+            let text = String(repeating: "x", count: 1_024)
+            var refused = 0
+            for _ in 0..<40 {
+                var settlements: [Settlement] = []
+                while settlements.count < 200, let delivery = try await client.pop([queue], timeoutMilliseconds: 0) {
+                    settlements.append(Settlement(delivery.lease, .fail(error: text)))
+                }
+                let results = try await client.settle(settlements)
+                refused += results.count { $0 != nil }
+                let again = zip(settlements, results).filter { $0.1 != nil }.map { Settlement($0.0.lease, .ack) }
+                if !again.isEmpty {
+                    #expect(try await client.settle(again).allSatisfy { $0 == nil })
+                    break
+                }
+            }
+            _ = try await drain(client)
+            #expect(try await client.status().messages == 0, "of \(count), \(refused) failures were refused")
+            #expect(refused > 0)
+            try await publishAgain(client, bytes: 1_000)
+            await client.close()
+            #expect(try await service.stop() == .exited(0))
+            withExtendedLifetime(disk) {}
         }
     }
 }

@@ -93,6 +93,37 @@ import Testing
         #expect(broker.state.disagreements() == [])
     }
 
+    @Test("What keeps a message cannot take the space of the acks; item by item, and a commit as a whole")
+    func spaceOfAcks() {
+        let broker = full()
+        let notices = broker.delivered.map(\.notice)
+        // Room for three acks and a failure with a word of five bytes, and not a byte more.
+        broker.journal.bytesFree = 4 * BrokerState.settleBytes + 5
+        func settle(_ verdicts: [Verdict]) -> [BrokerError.Code?] {
+            let settlements = zip(notices, verdicts).map { Settlement($0.lease, $1) }
+            guard case .settled(let results)? = broker.send(.settle(settlements)) else { return [] }
+            return results.map { $0?.code }
+        }
+        #expect(settle([.fail(error: "123456"), .reject(reason: "123456")]) == [.diskFull, .diskFull])
+        #expect(
+            code(
+                broker.send(.commit(publishes: [], settlements: [Settlement(notices[0].lease, .fail(error: "123456"))]))
+            )
+                == .diskFull)
+        #expect(broker.status("t").leased == 3)
+        #expect(
+            settle([.fail(error: "12345", afterMilliseconds: 3_600_000), .release(), .ack]) == [nil, .diskFull, nil])
+        #expect(broker.status("t").leased == 1)
+        broker.journal.bytesFree = 0
+        broker.close(1)
+        broker.pass(milliseconds: 999)
+        #expect(broker.status("t").leased == 1)
+        broker.journal.bytesFree = 1 << 20
+        broker.pass(milliseconds: 1)
+        #expect(broker.status("t").leased == 0)
+        #expect(broker.state.disagreements() == [])
+    }
+
     @Test("Attempts are counted even when they cannot be logged")
     func attemptsWithoutLog() {
         let broker = StateHarness()

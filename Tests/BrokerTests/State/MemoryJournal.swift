@@ -14,6 +14,7 @@ final class MemoryJournal: Journal {
     let segmentBytes: UInt64
     var recordBytesMax = 16 << 20
     var publishBytesFree = 1 << 40
+    var bytesFree = 1 << 40
     private(set) var records: [Record] = []
     private(set) var end: UInt64 = 0
     private(set) var durableEnd: UInt64 = 0
