@@ -7,7 +7,7 @@ import Testing
 extension ProcessTests {
     /// What the kernel sees: no confirmation and no delivery leaves before the sync that covers its record returned.
     @Suite("Crash: sync before confirm", .serialized, .enabled(if: Tracer.isThere, Tracer.reason))
-    struct SyncOrderTests {
+    struct CrashSyncOrderTests {
         private let topic = TopicName("order.created")!
         private let queue = SubscriptionName("order.created")!
 

@@ -2,7 +2,7 @@ import Testing
 
 /// A checker that misses a lie is worse than none: each rule is broken once by hand.
 @Suite("Crash checker")
-struct CheckerTests {
+struct CrashCheckerTests {
     static let setting = Setting(topics: [
         "a": .init(subscriptions: ["a@x", "a@y"], attemptsMax: 2),
         "b": .init(subscriptions: ["b@x"]),

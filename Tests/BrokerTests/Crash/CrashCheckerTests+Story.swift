@@ -1,4 +1,4 @@
-extension CheckerTests {
+extension CrashCheckerTests {
     /// Writes a history in few words. Number n is message 100 + n with the fingerprint n.
     struct Story {
         var history = History()
@@ -87,7 +87,7 @@ extension CheckerTests {
         }
 
         var verdict: Set<Checker.Rule> {
-            Set(Checker.check(history, CheckerTests.setting, remains).map(\.rule))
+            Set(Checker.check(history, CrashCheckerTests.setting, remains).map(\.rule))
         }
     }
 }
