@@ -34,6 +34,8 @@ private struct Workload {
             let durableEnd = harness.log.durableEnd
             confirmed = max(confirmed, positions.count { $0 < durableEnd })
             if !isWell {
+                // Spares are made on a thread of their own; what counts here is the writer.
+                harness.log.waitForSpares()
                 let before = storage.operations
                 harness.sync()
                 operationsAfterFailure = storage.operations - before
