@@ -50,12 +50,14 @@ class Message:
     deliver_at: int | None = None
     expires_at: int | None = None
     dedup_id: str | None = None
+    delay_ms: int | None = None
 
 
 @dataclass(frozen=True)
 class Receipt:
     id: int
     is_duplicate: bool = False
+    is_unwanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,12 @@ class Delivery:
     id: int
     subscription: str
     attempt: int
+    deliveries: int
     published_at: int
     redrives: int
     last_error: str | None
+    priority: int
+    ordering_key: str | None
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
@@ -138,7 +143,7 @@ class Writer:
 
     def message(self, message: Message) -> None:
         self.text(message.topic)
-        optional = (message.ordering_key, message.deliver_at, message.expires_at, message.dedup_id)
+        optional = (message.ordering_key, message.deliver_at, message.expires_at, message.dedup_id, message.delay_ms)
         flags = sum(1 << bit for bit, value in enumerate(optional) if value is not None)
         self.put("BB", message.priority, flags)
         for value in optional:
@@ -160,13 +165,8 @@ class Writer:
     def start(self, start: tuple[str, int]) -> None:
         self.put("Bq" if start[0] == "time" else "BQ", STARTS[start[0]], start[1])
 
-    def delivery_settings(self, settings: dict[str, int]) -> None:
-        names = ("attempts_max", "lease", "lease_total", "backoff_base", "backoff_cap", "poison_deaths_max")
-        self.put("IqqqqI", *(settings[name] for name in names))
-
-    def topic_settings(self, settings: dict[str, Any]) -> None:
-        self.put("Qq", settings["messages_max"], settings["dedup_window"])
-        self.delivery_settings(settings["delivery"])
+    def settings(self, settings: dict[str, str]) -> None:
+        self.list(settings.items(), self.header)
 
 
 def frame_bytes(kind: int, correlation: int, fields: bytes = b"") -> bytes:
@@ -193,10 +193,10 @@ def _write_versions(writer: Writer, versions: list[int]) -> None:
         writer.put("B", version)
 
 
-def _write_optional_settings(writer: Writer, settings: dict[str, int] | None) -> None:
+def _write_optional_settings(writer: Writer, settings: dict[str, str] | None) -> None:
     writer.put("B", 0 if settings is None else 1)
     if settings is not None:
-        writer.delivery_settings(settings)
+        writer.settings(settings)
 
 
 WRITE: dict[str, Callable[[Writer, Any], None]] = {
@@ -207,7 +207,7 @@ WRITE: dict[str, Callable[[Writer, Any], None]] = {
     "texts": lambda writer, value: writer.list(value, writer.text),
     "ids": lambda writer, value: writer.list(value, lambda one: writer.put("Q", one)),
     "start": Writer.start,
-    "topic settings": Writer.topic_settings,
+    "topic settings": Writer.settings,
     "versions": _write_versions,
     "optional settings": _write_optional_settings,
 }
@@ -288,35 +288,31 @@ class Reader:
         kind = self.one("B")
         if kind == 2:
             return self.error()
-        if kind > 2:
-            raise Malformed(f"byte {self.position - 1}: a result is 0 to 2, not {kind}")
-        return Receipt(self.one("Q"), kind == 1)
+        if kind > 3:
+            raise Malformed(f"byte {self.position - 1}: a result is 0 to 3, not {kind}")
+        return Receipt(self.one("Q"), kind == 1, kind == 3)
 
     def delivery(self) -> Delivery:
         return Delivery(
-            *self.get("IQqQ"), self.text(), *self.get("IqI"), self.optional(self.text), self.headers(),
-            self.take(self.one("I")))
+            *self.get("IQqQ"), self.text(), *self.get("IIqI"), self.optional(self.text), self.one("B"),
+            self.optional(self.text), self.headers(), self.take(self.one("I")))
 
     def dead_letter(self) -> DeadLetter:
         return DeadLetter(
             self.one("Q"), self.text(), self.text(), self.optional(self.text), *self.get("IIqq"), self.headers(),
             self.take(self.one("I")))
 
-    def delivery_settings(self) -> dict[str, int]:
-        names = ("attempts_max", "lease", "lease_total", "backoff_base", "backoff_cap", "poison_deaths_max")
-        return dict(zip(names, self.get("IqqqqI")))
+    def settings(self) -> dict[str, str]:
+        return dict(self.headers())
 
     def topic(self) -> dict[str, Any]:
-        topic: dict[str, Any] = {"name": self.text()}
-        messages_max, dedup_window = self.get("Qq")
-        topic["settings"] = {
-            "messages_max": messages_max, "dedup_window": dedup_window, "delivery": self.delivery_settings()}
+        topic: dict[str, Any] = {"name": self.text(), "settings": self.settings()}
         topic["messages"], topic["published"] = self.get("QQ")
         topic["subscriptions"] = self.list(self.subscription_status)
         return topic
 
     def subscription_status(self) -> dict[str, Any]:
-        status = {"name": self.text(), "settings": self.optional(self.delivery_settings)}
+        status = {"name": self.text(), "settings": self.optional(self.settings)}
         names = ("consumers", "ready", "delayed", "leased", "dead", "delivered", "acknowledged")
         return status | dict(zip(names, self.get("IQQQQQQ")))
 

@@ -16,12 +16,9 @@ from brokerd_frames import (
 PAGE = Path(__file__).parent.parent / "docs" / "PROTOCOL.md"
 LEASE = 7 << 40 | 1
 NEW_YEAR = 1_767_225_600_000
-USUAL = {
-    "attempts_max": 10, "lease": 30_000, "lease_total": 43_200_000, "backoff_base": 1_000, "backoff_cap": 600_000,
-    "poison_deaths_max": 3}
 EAGER = {
-    "attempts_max": 3, "lease": 5_000, "lease_total": 60_000, "backoff_base": 0, "backoff_cap": 1_000,
-    "poison_deaths_max": 1}
+    "dedup_window": "0", "attempts_max": "3", "lease": "5s", "lease_total": "1m", "backoff_base": "0",
+    "backoff_cap": "1s", "poison_deaths_max": "1"}
 
 
 def blocks(word: str) -> Iterator[tuple[str, str, bytes]]:
@@ -41,7 +38,7 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
         Message("log", b"")]}),
     "publish-every-field": ("publish", 4, {"messages": [
         Message("order.created", b"x", (("a", "1"), ("b", "")), 9, "customer-7", NEW_YEAR, NEW_YEAR + 3_600_000,
-                "d-1")]}),
+                "d-1", 60_000)]}),
     "commit": ("commit", 5, {
         "messages": [Message("payment.process", b"{}", dedup_id="pay-1001")], "runs": [Run(LEASE)]}),
     "subscribe": ("subscribe", 6, {
@@ -61,15 +58,15 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
         "subscriptions": ["urgent@default", "order.created@email"], "timeout": 5_000, "acknowledges": 0}),
     "topic-create": ("topic_create", 14, {
         "topic": "order.created",
-        "settings": {"messages_max": 100_000, "dedup_window": 600_000, "delivery": USUAL}}),
+        "settings": {"messages_max": "100000"}}),
     "topic-set": ("topic_set", 15, {
-        "topic": "order.created", "settings": {"messages_max": 0, "dedup_window": 0, "delivery": EAGER}}),
+        "topic": "order.created", "settings": EAGER}),
     "topic-delete": ("topic_delete", 16, {"topic": "order.created"}),
     "topic-list": ("topic_list", 17, {}),
     "subscription-create": ("subscription_create", 18, {
         "subscription": "order.created@audit", "start": ("message", 1001)}),
     "subscription-set": ("subscription_set", 19, {
-        "subscription": "order.created@email", "settings": USUAL | {"attempts_max": 20}}),
+        "subscription": "order.created@email", "settings": {"attempts_max": "20"}}),
     "subscription-follows-its-topic": ("subscription_set", 20, {
         "subscription": "order.created@email", "settings": None}),
     "subscription-delete": ("subscription_delete", 21, {"subscription": "order.created@audit"}),
@@ -81,7 +78,7 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
 }
 ANSWERS: dict[str, Any] = {
     "deliveries": [Delivery(
-        1, LEASE, 30_000, 1001, "order.created@email", 2, NEW_YEAR, 0, "smtp: 451 try later",
+        1, LEASE, 30_000, 1001, "order.created@email", 2, 3, NEW_YEAR, 0, "smtp: 451 try later", 4, "order-1001",
         (("content-type", "application/json"),), b'{"order":1001}')],
     "consumer-ended": (1, BrokerError(102, "the subscription was deleted")),
     "consumer-ended-drained": (1, None),
@@ -92,13 +89,14 @@ ANSWERS: dict[str, Any] = {
         "version": 1, "broker": "brokerd 0.1.0", "identity": 0x0123456789ABCDEF, "heartbeat": 10_000,
         "frame_max": 8 << 20, "body_max": 1 << 20, "headers_max": 16 << 10, "leases_max": 10_000},
     "done": None,
-    "published": [Receipt(1001), Receipt(1000, True), BrokerError(209, "log holds 100 unsettled messages")],
+    "published": [Receipt(1001), Receipt(1000, True), BrokerError(209, "log holds 100 unsettled messages"),
+                  Receipt(1002, False, True)],
     "committed": [Receipt(1002), Receipt(1002, True)],
     "settled": [None, None, None, BrokerError(105, "lease ended before"), None, None, None],
-    "popped": Delivery(0, LEASE + 10, 30_000, 1003, "urgent@default", 1, NEW_YEAR, 0, None, (), b"x"),
+    "popped": Delivery(0, LEASE + 10, 30_000, 1003, "urgent@default", 1, 1, NEW_YEAR, 0, None, 4, None, (), b"x"),
     "popped-nothing": None,
     "topics": [{
-        "name": "order.created", "settings": {"messages_max": 0, "dedup_window": 600_000, "delivery": USUAL},
+        "name": "order.created", "settings": {},
         "messages": 12, "published": 5000, "subscriptions": [{
             "name": "order.created@email", "settings": None, "consumers": 2, "ready": 7, "delayed": 2, "leased": 3,
             "dead": 1, "delivered": 5100, "acknowledged": 4987}]}],
@@ -106,7 +104,7 @@ ANSWERS: dict[str, Any] = {
         "version": "0.1.0", "epoch": 7, "uptime": 60_000, "connections": 4, "topics": 1, "messages": 12, "ready": 7,
         "delayed": 2, "leased": 3, "dead": 1, "published": 5000, "delivered": 5100, "acknowledged": 4987,
         "log_segments": 3, "log_free_bytes": 1 << 30},
-    "messages": [Delivery(0, 0, 0, 1001, "order.created@default", 0, NEW_YEAR, 0, None, (), b"{}")],
+    "messages": [Delivery(0, 0, 0, 1001, "order.created@default", 0, 0, NEW_YEAR, 0, None, 4, None, (), b"{}")],
     "dead-letters": [DeadLetter(
         1001, "order.created@email", "rejected: no such customer", None, 1, 0, NEW_YEAR, NEW_YEAR + 1000,
         (("k", "v"),), b"{}")],

@@ -12,11 +12,29 @@ public struct DeliverySettings: Hashable, Sendable {
     public var backoffCapMilliseconds: Int64 = 600_000
     /// Deliveries whose consumer died without a verdict before the message counts as poison; 1 to 1000.
     public var poisonDeathsMax: UInt32 = 3
+    /// What stood in a frame and is no setting of this version, or no value of it.
+    package private(set) var unreadable: [Header] = []
 
     public init() {}
 
+    mutating func take(_ key: String, _ value: String) {
+        if (try? set(key, to: value)) != true { unreadable.append(Header(key, value)) }
+    }
+
+    /// Why the first unreadable entry is one.
+    package var problem: BrokerError? {
+        guard let first = unreadable.first else { return nil }
+        var copy = self
+        do throws(BrokerError) {
+            return try copy.set(first.key, to: first.value) ? nil : SettingText.unknown(first.key)
+        } catch {
+            return error
+        }
+    }
+
     /// - Throws: `SETTING_INVALID`, naming the setting and its range.
     public func validate() throws(BrokerError) {
+        if let problem { throw problem }
         let day: Int64 = 86_400_000
         try demand((1...1000).contains(attemptsMax), "attempts_max is 1 to 1000")
         try demand((100...day / 2).contains(leaseMilliseconds), "lease is 100ms to 12h")
@@ -36,11 +54,29 @@ public struct TopicSettings: Hashable, Sendable {
     public var dedupWindowMilliseconds: Int64 = 600_000
     /// For the subscriptions that have no settings of their own.
     public var delivery = DeliverySettings()
+    /// What stood in a frame and is no setting of this version, or no value of it.
+    package private(set) var unreadable: [Header] = []
 
     public init() {}
 
+    mutating func take(_ key: String, _ value: String) {
+        if (try? set(key, to: value)) != true { unreadable.append(Header(key, value)) }
+    }
+
+    /// Why the first unreadable entry is one.
+    package var problem: BrokerError? {
+        guard let first = unreadable.first else { return nil }
+        var copy = self
+        do throws(BrokerError) {
+            return try copy.set(first.key, to: first.value) ? nil : SettingText.unknown(first.key)
+        } catch {
+            return error
+        }
+    }
+
     /// - Throws: `SETTING_INVALID`, naming the setting and its range.
     public func validate() throws(BrokerError) {
+        if let problem { throw problem }
         try demand((0...7 * 86_400_000).contains(dedupWindowMilliseconds), "dedup_window is 0 to 7d")
         try delivery.validate()
     }

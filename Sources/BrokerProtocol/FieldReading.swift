@@ -47,18 +47,26 @@ extension ByteReader {
             let priority = try u8("priority")
             let at = offset
             let flags = try u8("message flags")
-            guard flags < 16 else { throw Malformed(offset: at, what: "message flags \(flags) are unknown") }
+            guard flags < 32 else { throw Malformed(offset: at, what: "message flags \(flags) are unknown") }
             let key = flags & 1 != 0 ? try text("ordering key") : nil
             let deliverAt = flags & 2 != 0 ? WallTime(milliseconds: try i64("deliver-at")) : nil
             let expiresAt = flags & 4 != 0 ? WallTime(milliseconds: try i64("expires-at")) : nil
             let dedupID = flags & 8 != 0 ? try text("dedup id") : nil
+            let delay = flags & 16 != 0 ? try delay() : nil
             let headers = try headers()
             messages.append(
                 OutgoingMessage(
                     topic: topic, body: try blob("body"), headers: headers, priority: priority, orderingKey: key,
-                    deliverAt: deliverAt, expiresAt: expiresAt, dedupID: dedupID))
+                    deliverAt: deliverAt, expiresAt: expiresAt, dedupID: dedupID, delayMilliseconds: delay))
         }
         return messages
+    }
+
+    private mutating func delay() throws(Malformed) -> Int64 {
+        let at = offset
+        let delay = try i64("delay")
+        guard delay >= 0 else { throw Malformed(offset: at, what: "a delay is 0 or more milliseconds, not \(delay)") }
+        return delay
     }
 
     /// Expands a run of leases, within what is left of the frame's allowance.
@@ -137,7 +145,8 @@ extension ByteReader {
         case 0: return .success(PublishReceipt(id: MessageID(rawValue: try u64("message id"))))
         case 1: return .success(PublishReceipt(id: MessageID(rawValue: try u64("message id")), isDuplicate: true))
         case 2: return .failure(try error())
-        case let other: throw Malformed(offset: at, what: "a result is 0 to 2, not \(other)")
+        case 3: return .success(PublishReceipt(id: MessageID(rawValue: try u64("message id")), isUnwanted: true))
+        case let other: throw Malformed(offset: at, what: "a result is 0 to 3, not \(other)")
         }
     }
 
@@ -163,9 +172,10 @@ extension ByteReader {
         Delivery(
             consumer: ConsumerID(rawValue: try u32("consumer")), lease: LeaseID(rawValue: try u64("lease")),
             leaseMilliseconds: try i64("lease milliseconds"), id: MessageID(rawValue: try u64("message id")),
-            subscription: try subscription(), attempt: try u32("attempt"),
+            subscription: try subscription(), attempt: try u32("attempt"), deliveries: try u32("deliveries"),
             publishedAt: WallTime(milliseconds: try i64("published at")), redrives: try u32("redrives"),
-            lastError: try optionalText("last error"), headers: try headers(), body: try blob("body"))
+            lastError: try optionalText("last error"), priority: try u8("priority"),
+            orderingKey: try optionalText("ordering key"), headers: try headers(), body: try blob("body"))
     }
 
     mutating func deadLetter() throws(Malformed) -> DeadLetter {
@@ -176,26 +186,21 @@ extension ByteReader {
             deadAt: WallTime(milliseconds: try i64("dead at")), headers: try headers(), body: try blob("body"))
     }
 
+    /// What this version does not know, or cannot read, is kept to be refused by `validate()`.
     package mutating func topicSettings() throws(Malformed) -> TopicSettings {
         var settings = TopicSettings()
-        settings.messagesMax = try u64("messages_max")
-        settings.dedupWindowMilliseconds = try i64("dedup_window")
-        settings.delivery = try deliverySettings()
+        for _ in 0..<(try count("settings", itemBytes: 4)) {
+            settings.take(try text("setting"), try text("setting's value"))
+        }
         return settings
     }
 
     package mutating func optionalDeliverySettings() throws(Malformed) -> DeliverySettings? {
-        try flag("has settings") ? try deliverySettings() : nil
-    }
-
-    private mutating func deliverySettings() throws(Malformed) -> DeliverySettings {
+        guard try flag("has settings") else { return nil }
         var settings = DeliverySettings()
-        settings.attemptsMax = try u32("attempts_max")
-        settings.leaseMilliseconds = try i64("lease")
-        settings.leaseTotalMilliseconds = try i64("lease_total")
-        settings.backoffBaseMilliseconds = try i64("backoff_base")
-        settings.backoffCapMilliseconds = try i64("backoff_cap")
-        settings.poisonDeathsMax = try u32("poison_deaths_max")
+        for _ in 0..<(try count("settings", itemBytes: 4)) {
+            settings.take(try text("setting"), try text("setting's value"))
+        }
         return settings
     }
 

@@ -31,11 +31,13 @@ extension ByteWriter {
             u8(message.priority)
             u8(
                 (message.orderingKey == nil ? 0 : 1) | (message.deliverAt == nil ? 0 : 2)
-                    | (message.expiresAt == nil ? 0 : 4) | (message.dedupID == nil ? 0 : 8))
+                    | (message.expiresAt == nil ? 0 : 4) | (message.dedupID == nil ? 0 : 8)
+                    | (message.delayMilliseconds == nil ? 0 : 16))
             if let key = message.orderingKey { text(key) }
             if let time = message.deliverAt { i64(time.milliseconds) }
             if let time = message.expiresAt { i64(time.milliseconds) }
             if let id = message.dedupID { text(id) }
+            if let delay = message.delayMilliseconds { i64(delay) }
             headers(message.headers)
             blob(message.body)
         }
@@ -81,7 +83,7 @@ extension ByteWriter {
     }
 
     mutating func receipt(_ receipt: PublishReceipt) {
-        u8(receipt.isDuplicate ? 1 : 0)
+        u8(receipt.isDuplicate ? 1 : receipt.isUnwanted ? 3 : 0)
         u64(receipt.id.rawValue)
     }
 
@@ -108,9 +110,12 @@ extension ByteWriter {
         u64(delivery.id.rawValue)
         subscription(delivery.subscription)
         u32(delivery.attempt)
+        u32(delivery.deliveries)
         i64(delivery.publishedAt.milliseconds)
         u32(delivery.redrives)
         optionalText(delivery.lastError)
+        u8(delivery.priority)
+        optionalText(delivery.orderingKey)
         headers(delivery.headers)
         blob(delivery.body)
     }
@@ -128,24 +133,19 @@ extension ByteWriter {
         blob(letter.body)
     }
 
-    package mutating func settings(_ settings: TopicSettings) {
-        u64(settings.messagesMax)
-        i64(settings.dedupWindowMilliseconds)
-        deliverySettings(settings.delivery)
-    }
+    package mutating func settings(_ settings: TopicSettings) { entries(settings.changes) }
 
     package mutating func settings(_ settings: DeliverySettings?) {
         u8(settings == nil ? 0 : 1)
-        if let settings { deliverySettings(settings) }
+        if let settings { entries(settings.changes) }
     }
 
-    private mutating func deliverySettings(_ settings: DeliverySettings) {
-        u32(settings.attemptsMax)
-        i64(settings.leaseMilliseconds)
-        i64(settings.leaseTotalMilliseconds)
-        i64(settings.backoffBaseMilliseconds)
-        i64(settings.backoffCapMilliseconds)
-        u32(settings.poisonDeathsMax)
+    private mutating func entries(_ entries: [(key: String, value: String)]) {
+        u32(UInt32(entries.count))
+        for entry in entries {
+            text(entry.key)
+            text(entry.value)
+        }
     }
 
     mutating func topic(_ topic: TopicStatus) {

@@ -19,6 +19,8 @@ public struct OutgoingMessage: Hashable, Sendable {
     public var orderingKey: String?
     /// Not delivered before this time.
     public var deliverAt: WallTime?
+    /// Not delivered before so long after the publish; with `deliverAt`, the later of both counts.
+    public var delayMilliseconds: Int64?
     /// Dead-lettered with the reason `expired` when it is not delivered before this time.
     public var expiresAt: WallTime?
     /// A second publish with the same id inside the topic's window answers the first one's message id.
@@ -26,7 +28,8 @@ public struct OutgoingMessage: Hashable, Sendable {
 
     public init(
         topic: TopicName, body: [UInt8], headers: [Header] = [], priority: UInt8 = 4, orderingKey: String? = nil,
-        deliverAt: WallTime? = nil, expiresAt: WallTime? = nil, dedupID: String? = nil
+        deliverAt: WallTime? = nil, expiresAt: WallTime? = nil, dedupID: String? = nil,
+        delayMilliseconds: Int64? = nil
     ) {
         self.topic = topic
         self.body = body
@@ -36,6 +39,7 @@ public struct OutgoingMessage: Hashable, Sendable {
         self.deliverAt = deliverAt
         self.expiresAt = expiresAt
         self.dedupID = dedupID
+        self.delayMilliseconds = delayMilliseconds
     }
 }
 
@@ -44,9 +48,12 @@ public struct PublishReceipt: Hashable, Sendable {
     public let id: MessageID
     /// True when the dedup id was known: `id` is the first message's.
     public let isDuplicate: Bool
-    public init(id: MessageID, isDuplicate: Bool = false) {
+    /// True when the filter of every subscription refused the message: it was dropped.
+    public let isUnwanted: Bool
+    public init(id: MessageID, isDuplicate: Bool = false, isUnwanted: Bool = false) {
         self.id = id
         self.isDuplicate = isDuplicate
+        self.isUnwanted = isUnwanted
     }
 }
 
@@ -57,19 +64,24 @@ public struct Delivery: Hashable, Sendable {
     public let leaseMilliseconds: Int64
     public let id: MessageID
     public let subscription: SubscriptionName
-    /// 1 for the first delivery.
+    /// 1 for the first delivery. Deliveries that were released do not count.
     public let attempt: UInt32
+    /// How often the message was handed out, this time and released ones included; begins again with a redrive.
+    public let deliveries: UInt32
+    /// When it was first published.
     public let publishedAt: WallTime
     /// How often the message came back from the dead letters.
     public let redrives: UInt32
     public let lastError: String?
+    public let priority: UInt8
+    public let orderingKey: String?
     public let headers: [Header]
     public let body: [UInt8]
 
     public init(
         consumer: ConsumerID, lease: LeaseID, leaseMilliseconds: Int64, id: MessageID, subscription: SubscriptionName,
-        attempt: UInt32, publishedAt: WallTime, redrives: UInt32 = 0, lastError: String? = nil,
-        headers: [Header] = [], body: [UInt8]
+        attempt: UInt32, deliveries: UInt32 = 1, publishedAt: WallTime, redrives: UInt32 = 0, lastError: String? = nil,
+        priority: UInt8 = 4, orderingKey: String? = nil, headers: [Header] = [], body: [UInt8]
     ) {
         self.consumer = consumer
         self.lease = lease
@@ -77,9 +89,12 @@ public struct Delivery: Hashable, Sendable {
         self.id = id
         self.subscription = subscription
         self.attempt = attempt
+        self.deliveries = deliveries
         self.publishedAt = publishedAt
         self.redrives = redrives
         self.lastError = lastError
+        self.priority = priority
+        self.orderingKey = orderingKey
         self.headers = headers
         self.body = body
     }

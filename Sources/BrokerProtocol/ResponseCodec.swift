@@ -98,12 +98,12 @@ extension Response {
         case 0x86: self = .popped(try reader.flag("has a delivery") ? try reader.delivery() : nil)
         case 0x87:
             var topics: [TopicStatus] = []
-            for _ in 0..<(try reader.count("topics", itemBytes: 60)) { topics.append(try reader.topicStatus()) }
+            for _ in 0..<(try reader.count("topics", itemBytes: 27)) { topics.append(try reader.topicStatus()) }
             self = .topics(topics)
         case 0x88: self = .status(try reader.status())
         case 0x89:
             var messages: [Delivery] = []
-            for _ in 0..<(try reader.count("messages", itemBytes: 50)) { messages.append(try reader.delivery()) }
+            for _ in 0..<(try reader.count("messages", itemBytes: 56)) { messages.append(try reader.delivery()) }
             self = .messages(messages)
         case 0x8A:
             var letters: [DeadLetter] = []
@@ -140,7 +140,7 @@ extension Frame.Push {
         switch kind {
         case 0x60:
             var deliveries: [Delivery] = []
-            for _ in 0..<(try reader.count("deliveries", itemBytes: 50)) { deliveries.append(try reader.delivery()) }
+            for _ in 0..<(try reader.count("deliveries", itemBytes: 56)) { deliveries.append(try reader.delivery()) }
             self = .deliveries(deliveries)
         case 0x61:
             let consumer = ConsumerID(rawValue: try reader.u32("consumer"))

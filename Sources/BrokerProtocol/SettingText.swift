@@ -29,6 +29,10 @@ public enum SettingText {
         return overflow ? nil : product
     }
 
+    static func unknown(_ key: String) -> BrokerError {
+        BrokerError(.settingInvalid, "there is no setting \(key) in this version")
+    }
+
     static func invalid(_ key: String, _ value: String, _ expected: String) -> BrokerError {
         BrokerError(.settingInvalid, "\(key) = \(value): expected \(expected)")
     }
@@ -63,6 +67,16 @@ extension DeliverySettings {
         return true
     }
 
+    /// The settings that differ from the usual ones, which never change: so they stand on the wire and in the log.
+    package var changes: [(key: String, value: String)] {
+        zip(entries, Self.usual).filter { $0.value != $1.value }.map(\.0) + unreadable.map { ($0.key, $0.value) }
+    }
+
+    /// Bytes of ``changes`` in the log.
+    package var changedBytes: Int { changes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 } }
+
+    private static let usual = DeliverySettings().entries
+
     /// Every setting by its name, in the order of the documents.
     public var entries: [(key: String, value: String)] {
         [
@@ -89,6 +103,17 @@ extension TopicSettings {
         return true
     }
 
+    /// The settings that differ from the usual ones, which never change: so they stand on the wire and in the log.
+    package var changes: [(key: String, value: String)] {
+        zip(entries, Self.usual).filter { $0.value != $1.value }.map(\.0) + unreadable.map { ($0.key, $0.value) }
+    }
+
+    /// Bytes of ``changes`` in the log.
+    package var changedBytes: Int { changes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 } }
+
+    private static let usual = TopicSettings().entries
+
+    /// Every setting by its name, in the order of the documents.
     public var entries: [(key: String, value: String)] {
         [
             ("messages_max", String(messagesMax)),

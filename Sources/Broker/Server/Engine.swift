@@ -146,7 +146,8 @@ final class Engine {
         return Delivery(
             consumer: notice.consumer, lease: notice.lease, leaseMilliseconds: notice.leaseMilliseconds,
             id: notice.id, subscription: notice.subscription, attempt: notice.attempt,
-            publishedAt: message.publishedAt, redrives: notice.redrives, lastError: notice.lastError,
+            deliveries: notice.deliveries, publishedAt: message.publishedAt, redrives: notice.redrives,
+            lastError: notice.lastError, priority: message.priority, orderingKey: message.orderingKey,
             headers: message.headers, body: message.body)
     }
 

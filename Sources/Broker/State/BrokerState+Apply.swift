@@ -9,7 +9,7 @@ extension BrokerState {
         case .topicDeleted(let id): deleteTopic(id)
         case .subscriptionDefined(let id, let topic, let name, let start, let origin):
             defineSubscription(id, topic, name, start, origin)
-        case .subscriptionSet(let id, let settings): subscriptions[id]?.ownSettings = settings
+        case .subscriptionSet(let id, let settings): setSubscription(id, settings)
         case .subscriptionDeleted(let id): deleteSubscription(id)
         case .published(let message): applyPublished(message, address)
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
@@ -211,6 +211,7 @@ extension BrokerState {
             if record.deathReason != nil { place = .dead }
             var slot = Slot(place: place)
             slot.attempts = record.attempts
+            slot.deliveries = record.deliveries
             slot.deaths = record.deaths
             slot.redrives = record.redrives
             slot.noteDeath(reason: record.deathReason, error: record.lastError, at: record.deadAt)
@@ -228,13 +229,20 @@ extension BrokerState {
     private func defineTopic(_ id: TopicID, _ name: TopicName, _ settings: TopicSettings) {
         nextTopic = max(nextTopic, id.rawValue + 1)
         if let topic = topics[id] {
+            definitionBytes += settings.changedBytes - topic.settings.changedBytes
             topic.settings = settings
             return
         }
         let topic = Topic(id: id, name: name, settings: settings)
         topics[id] = topic
         topicsByName[name] = topic
-        definitionBytes += Self.definitionBytes(name.text)
+        definitionBytes += Self.definitionBytes(name.text) + settings.changedBytes
+    }
+
+    private func setSubscription(_ id: SubscriptionID, _ settings: DeliverySettings?) {
+        guard let subscription = subscriptions[id] else { return }
+        definitionBytes += (settings?.changedBytes ?? 0) - (subscription.ownSettings?.changedBytes ?? 0)
+        subscription.ownSettings = settings
     }
 
     private func defineSubscription(
@@ -298,7 +306,7 @@ extension BrokerState {
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
         for consumer in subscription.group?.consumers ?? [] { sessions[consumer.session.id] = nil }
-        definitionBytes -= Self.definitionBytes(subscription.name.name)
+        definitionBytes -= Self.definitionBytes(subscription.name.name) + (subscription.ownSettings?.changedBytes ?? 0)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
         subscription.topic.trim()
     }
@@ -308,6 +316,6 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
-        definitionBytes -= Self.definitionBytes(topic.name.text)
+        definitionBytes -= Self.definitionBytes(topic.name.text) + topic.settings.changedBytes
     }
 }

@@ -240,7 +240,8 @@ extension BrokerState {
         let slot = subscription.slots[id]
         var notice = Notice(
             id: id, subscription: subscription.name, attempt: (slot?.attempts ?? 0) + 1,
-            redrives: UInt32(slot?.redrives ?? 0), lastError: slot?.lastError, address: entry.address,
+            deliveries: (slot?.deliveries ?? 0) + 1, redrives: UInt32(slot?.redrives ?? 0), lastError: slot?.lastError,
+            address: entry.address,
             bytes: entry.bytes)
         if acknowledges {
             guard recordReserved([.acknowledged(subscription.id, [id])]) else {

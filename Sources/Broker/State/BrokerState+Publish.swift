@@ -61,7 +61,7 @@ extension BrokerState {
         }
         let size = outgoing.body.count + headerBytes + 512
         try demandSpace(bytes: size + plan.bytes, owing: plan.owed + topic.subscriptions.count)
-        let deliverAt = outgoing.deliverAt.flatMap { $0 > now.wall ? $0 : nil }
+        let deliverAt = deliverAt(of: outgoing, now: now)
         if deliverAt != nil && delayedCount + plan.delayed + topic.subscriptions.count > limits.delayedMax {
             throw BrokerError(.delayedLimit, "\(limits.delayedMax) messages are delayed, the limit delayed_max")
         }
@@ -72,6 +72,13 @@ extension BrokerState {
             dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
         plan.add(message, to: topic, bytes: size)
         return PublishReceipt(id: message.id)
+    }
+
+    /// Nil: at once.
+    private func deliverAt(of outgoing: OutgoingMessage, now: Now) -> WallTime? {
+        let delayed = outgoing.delayMilliseconds.map { now.wall.adding(milliseconds: $0) }
+        let time = max(outgoing.deliverAt ?? now.wall, delayed ?? now.wall)
+        return time > now.wall ? time : nil
     }
 
     /// What can be refused about a message alone.
@@ -108,10 +115,12 @@ extension BrokerState {
             throw BrokerError(
                 .topicLimit, "there are \(limits.topicsMax) topics, the limit topics_max; \(name) was not made")
         }
+        let settings = settings ?? limits.defaults
         try demandDefinitions(
-            bytes: Self.definitionBytes(name.text) + Self.definitionBytes(SubscriptionName.defaultName))
+            bytes: Self.definitionBytes(name.text) + settings.changedBytes
+                + Self.definitionBytes(SubscriptionName.defaultName))
         let id = TopicID(rawValue: nextTopic)
-        try record([.topicDefined(id, name, settings ?? limits.defaults), implicitDefault(of: id)])
+        try record([.topicDefined(id, name, settings), implicitDefault(of: id)])
         return try topic(name)
     }
 
@@ -122,7 +131,7 @@ extension BrokerState {
             .implicit)
     }
 
-    /// Log bytes that the definition of a topic or a subscription takes, its settings included.
+    /// Log bytes that the definition of a topic or a subscription takes, without its settings.
     static func definitionBytes(_ name: String) -> Int { 100 + name.utf8.count }
 
     /// - Parameter bytes: Of the new definitions.

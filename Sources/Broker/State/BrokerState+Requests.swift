@@ -64,8 +64,9 @@ extension BrokerState {
             _ = try ensureTopic(name, settings: settings)
         case .topicSet(let name, let settings):
             try settings.validate()
-            let id = try topic(name).id
-            try demandSpace(bytes: Self.definitionBytes(name.text))
+            let (id, old) = (try topic(name).id, try topic(name).settings)
+            try demandDefinitions(bytes: max(settings.changedBytes - old.changedBytes, 0))
+            try demandSpace(bytes: Self.definitionBytes(name.text) + settings.changedBytes)
             try record([.topicDefined(id, name, settings)])
         case .topicDelete(let name):
             let topic = try topic(name)
@@ -75,8 +76,10 @@ extension BrokerState {
         case .subscriptionCreate(let name, let start): _ = try ensureSubscription(name, start: start)
         case .subscriptionSet(let name, let settings):
             try settings?.validate()
-            let id = try existing(name).id
-            try demandSpace(bytes: Self.definitionBytes(name.name))
+            let (id, old) = (try existing(name).id, try existing(name).ownSettings)
+            let bytes = settings?.changedBytes ?? 0
+            try demandDefinitions(bytes: max(bytes - (old?.changedBytes ?? 0), 0))
+            try demandSpace(bytes: Self.definitionBytes(name.name) + bytes)
             try record([.subscriptionSet(id, settings)])
         case .subscriptionDelete(let name):
             try deleteSubscription(name)

@@ -92,8 +92,8 @@ extension BrokerState {
             var readyAt: WallTime?
             if case .delayed(let until)? = slot?.place { readyAt = until }
             return SlotRecord(
-                subscription: subscription.id, attempts: slot?.attempts ?? 0, deaths: slot?.deaths ?? 0,
-                redrives: slot?.redrives ?? 0, lastError: slot?.lastError, readyAt: readyAt,
+                subscription: subscription.id, attempts: slot?.attempts ?? 0, deliveries: slot?.deliveries ?? 0,
+                deaths: slot?.deaths ?? 0, redrives: slot?.redrives ?? 0, lastError: slot?.lastError, readyAt: readyAt,
                 deathReason: slot?.deathReason, deadAt: slot?.deadAt)
         }
         return [.restated(published, records)]

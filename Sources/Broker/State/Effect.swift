@@ -8,6 +8,7 @@ struct Notice: Hashable, Sendable {
     let id: MessageID
     let subscription: SubscriptionName
     var attempt: UInt32 = 0
+    var deliveries: UInt32 = 0
     var redrives: UInt32 = 0
     var lastError: String?
     var deathReason: String?

@@ -35,6 +35,7 @@ struct PublishedMessage: Hashable, Sendable {
 struct SlotRecord: Hashable, Sendable {
     let subscription: SubscriptionID
     let attempts: UInt32
+    let deliveries: UInt32
     let deaths: UInt16
     let redrives: UInt16
     let lastError: String?

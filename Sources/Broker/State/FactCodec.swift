@@ -119,11 +119,17 @@ extension Fact {
         let at = reader.offset
         switch try reader.u8("fact kind") {
         case 1:
-            self = .topicDefined(
-                try reader.topicID(), try reader.topic(), try reader.topicSettings())
+            let (id, name, at) = (try reader.topicID(), try reader.topic(), reader.offset)
+            let settings = try reader.topicSettings()
+            try Self.demandReadable(settings.problem, at)
+            self = .topicDefined(id, name, settings)
         case 2: self = .topicDeleted(try reader.topicID())
         case 3: self = try .subscriptionDefined(reading: &reader)
-        case 4: self = .subscriptionSet(try reader.subscriptionID(), try reader.optionalDeliverySettings())
+        case 4:
+            let (id, at) = (try reader.subscriptionID(), reader.offset)
+            let settings = try reader.optionalDeliverySettings()
+            try Self.demandReadable(settings?.problem, at)
+            self = .subscriptionSet(id, settings)
         case 5: self = .subscriptionDeleted(try reader.subscriptionID())
         case 6: self = .published(try reader.message())
         case 7: self = .acknowledged(try reader.subscriptionID(), try reader.ranges())
@@ -139,7 +145,7 @@ extension Fact {
         case 13:
             let message = try reader.message()
             var slots: [SlotRecord] = []
-            for _ in 0..<(try reader.count("slots", itemBytes: 15)) { slots.append(try reader.slot()) }
+            for _ in 0..<(try reader.count("slots", itemBytes: 20)) { slots.append(try reader.slot()) }
             self = .restated(message, slots)
         case 14:
             let topic = try reader.topicID()
@@ -157,6 +163,11 @@ extension Fact {
                 nextSubscription: try reader.subscriptionID())
         case let other: throw FactCodec.Malformed(offset: at, what: "there is no fact of kind \(other)")
         }
+    }
+
+    /// A setting that this version does not know must not be forgotten by it.
+    private static func demandReadable(_ problem: BrokerError?, _ offset: Int) throws(FactCodec.Malformed) {
+        if let problem { throw FactCodec.Malformed(offset: offset, what: problem.message) }
     }
 
     private static func subscriptionDefined(

@@ -18,6 +18,7 @@ extension ByteWriter {
     mutating func slot(_ slot: SlotRecord) {
         u32(slot.subscription.rawValue)
         u32(slot.attempts)
+        u32(slot.deliveries)
         u16(slot.deaths)
         u16(slot.redrives)
         optionalText(slot.lastError)
@@ -102,8 +103,8 @@ extension ByteReader {
 
     mutating func slot() throws(Malformed) -> SlotRecord {
         SlotRecord(
-            subscription: try subscriptionID(), attempts: try u32("attempts"), deaths: try u16("deaths"),
-            redrives: try u16("redrives"), lastError: try optionalText("last error"),
+            subscription: try subscriptionID(), attempts: try u32("attempts"), deliveries: try u32("deliveries"),
+            deaths: try u16("deaths"), redrives: try u16("redrives"), lastError: try optionalText("last error"),
             readyAt: try optionalTime("ready at"), deathReason: try optionalText("death reason"),
             deadAt: try optionalTime("dead at"))
     }

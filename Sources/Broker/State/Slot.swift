@@ -13,6 +13,8 @@ struct Slot {
 
     var place: Place
     var attempts: UInt32 = 0
+    /// Released ones included.
+    var deliveries: UInt32 = 0
     var deaths: UInt16 = 0
     var redrives: UInt16 = 0
     private var texts: Texts?
@@ -46,7 +48,10 @@ struct Slot {
     }
 
     /// An attempt is counted, up to what the log can hold.
-    mutating func countAttempt() { attempts = attempts == .max ? .max : attempts + 1 }
+    mutating func countAttempt() {
+        attempts = attempts == .max ? .max : attempts + 1
+        deliveries = deliveries == .max ? .max : deliveries + 1
+    }
 
     /// A delivery ended without a verdict.
     mutating func countDeath() { deaths = deaths == .max ? .max : deaths + 1 }
@@ -54,6 +59,7 @@ struct Slot {
     /// A new life: attempts and deaths begin again, the last error stays to be read.
     mutating func noteRedrive() {
         attempts = 0
+        deliveries = 0
         deaths = 0
         redrives = redrives == .max ? .max : redrives + 1
         texts = lastError.map { Texts(lastError: $0, deathReason: nil, deadAt: nil) }

@@ -84,7 +84,8 @@ struct RandomFrames {
     private mutating func outgoing() -> OutgoingMessage {
         OutgoingMessage(
             topic: topic(), body: blob(), headers: headers(), priority: anyNumber(), orderingKey: maybe { $0.text() },
-            deliverAt: maybe { $0.time() }, expiresAt: maybe { $0.time() }, dedupID: maybe { $0.text() })
+            deliverAt: maybe { $0.time() }, expiresAt: maybe { $0.time() }, dedupID: maybe { $0.text() },
+            delayMilliseconds: maybe { $0.span() })
     }
 
     private mutating func verdict() -> Verdict {
@@ -116,8 +117,9 @@ struct RandomFrames {
     private mutating func delivery() -> Delivery {
         Delivery(
             consumer: consumer(), lease: LeaseID(rawValue: anyNumber()), leaseMilliseconds: anyNumber(), id: message(),
-            subscription: subscription(), attempt: anyNumber(), publishedAt: time(), redrives: anyNumber(),
-            lastError: maybe { $0.text() }, headers: headers(), body: blob())
+            subscription: subscription(), attempt: anyNumber(), deliveries: anyNumber(), publishedAt: time(),
+            redrives: anyNumber(), lastError: maybe { $0.text() }, priority: anyNumber(),
+            orderingKey: maybe { $0.text() }, headers: headers(), body: blob())
     }
 
     private mutating func deadLetter() -> DeadLetter {
@@ -131,15 +133,18 @@ struct RandomFrames {
         BrokerError(BrokerError.Code.allCases[pick(BrokerError.Code.allCases)], text())
     }
 
-    private mutating func receipt() -> PublishReceipt { PublishReceipt(id: message(), isDuplicate: flip()) }
+    private mutating func receipt() -> PublishReceipt {
+        let isDuplicate = flip()
+        return PublishReceipt(id: message(), isDuplicate: isDuplicate, isUnwanted: !isDuplicate && flip())
+    }
 
     private mutating func deliverySettings() -> DeliverySettings {
         var settings = DeliverySettings()
         settings.attemptsMax = anyNumber()
-        settings.leaseMilliseconds = anyNumber()
-        settings.leaseTotalMilliseconds = anyNumber()
-        settings.backoffBaseMilliseconds = anyNumber()
-        settings.backoffCapMilliseconds = anyNumber()
+        settings.leaseMilliseconds = span()
+        settings.leaseTotalMilliseconds = span()
+        settings.backoffBaseMilliseconds = span()
+        settings.backoffCapMilliseconds = span()
         settings.poisonDeathsMax = anyNumber()
         return settings
     }
@@ -147,7 +152,7 @@ struct RandomFrames {
     private mutating func topicSettings() -> TopicSettings {
         var settings = TopicSettings()
         settings.messagesMax = anyNumber()
-        settings.dedupWindowMilliseconds = anyNumber()
+        settings.dedupWindowMilliseconds = span()
         settings.delivery = deliverySettings()
         return settings
     }

@@ -25,8 +25,9 @@ struct VectorValues {
                 .deliveries([
                     Delivery(
                         consumer: ConsumerID(rawValue: 1), lease: LeaseID(rawValue: lease), leaseMilliseconds: 30_000,
-                        id: MessageID(rawValue: 1001), subscription: email, attempt: 2, publishedAt: newYear,
-                        lastError: "smtp: 451 try later", headers: [Header("content-type", "application/json")],
+                        id: MessageID(rawValue: 1001), subscription: email, attempt: 2, deliveries: 3,
+                        publishedAt: newYear, lastError: "smtp: 451 try later", orderingKey: "order-1001",
+                        headers: [Header("content-type", "application/json")],
                         body: Array(#"{"order":1001}"#.utf8))
                 ]))
         case "consumer-ended":
@@ -91,7 +92,7 @@ struct VectorValues {
         OutgoingMessage(
             topic: orders, body: [0x78], headers: [Header("a", "1"), Header("b", "")], priority: 9,
             orderingKey: "customer-7", deliverAt: newYear, expiresAt: newYear.adding(milliseconds: 3_600_000),
-            dedupID: "d-1")
+            dedupID: "d-1", delayMilliseconds: 60_000)
     }
 
     private var settlements: [Settlement] {
@@ -154,6 +155,7 @@ struct VectorValues {
                     .success(PublishReceipt(id: MessageID(rawValue: 1001))),
                     .success(PublishReceipt(id: MessageID(rawValue: 1000), isDuplicate: true)),
                     .failure(BrokerError(.topicFull, "log holds 100 unsettled messages")),
+                    .success(PublishReceipt(id: second, isUnwanted: true)),
                 ])
             )
         case "committed":
@@ -185,7 +187,7 @@ struct VectorValues {
             let message = Delivery(
                 consumer: ConsumerID(rawValue: 0), lease: LeaseID(rawValue: 0), leaseMilliseconds: 0,
                 id: MessageID(rawValue: 1001), subscription: SubscriptionName(topic: orders), attempt: 0,
-                publishedAt: newYear, body: Array("{}".utf8))
+                deliveries: 0, publishedAt: newYear, body: Array("{}".utf8))
             return (23, .messages([message]))
         case "dead-letters":
             let letter = DeadLetter(

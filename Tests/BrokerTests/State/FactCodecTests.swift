@@ -18,10 +18,12 @@ import Testing
             headers: [], body: [])
         let slots = [
             SlotRecord(
-                subscription: subscription, attempts: 1, deaths: 2, redrives: 3, lastError: "e", readyAt: time,
+                subscription: subscription, attempts: 1, deliveries: 1, deaths: 2, redrives: 3, lastError: "e",
+                readyAt: time,
                 deathReason: "r", deadAt: time),
             SlotRecord(
-                subscription: subscription, attempts: 0, deaths: 0, redrives: 0, lastError: nil, readyAt: nil,
+                subscription: subscription, attempts: 0, deliveries: 0, deaths: 0, redrives: 0, lastError: nil,
+                readyAt: nil,
                 deathReason: nil, deadAt: nil),
         ]
         var settings = TopicSettings()
