@@ -308,19 +308,23 @@ class Reader:
     def topic(self) -> dict[str, Any]:
         topic: dict[str, Any] = {"name": self.text(), "settings": self.settings()}
         topic["messages"], topic["published"] = self.get("QQ")
+        topic["figures"] = self.figures()
         topic["subscriptions"] = self.list(self.subscription_status)
         return topic
 
     def subscription_status(self) -> dict[str, Any]:
         status = {"name": self.text(), "settings": self.optional(self.settings)}
         names = ("consumers", "ready", "delayed", "leased", "dead", "delivered", "acknowledged")
-        return status | dict(zip(names, self.get("IQQQQQQ")))
+        return status | dict(zip(names, self.get("IQQQQQQ"))) | {"figures": self.figures()}
+
+    def figures(self) -> dict[str, int]:
+        return dict(self.list(lambda: (self.text(), self.one("q"))))
 
     def status(self) -> dict[str, Any]:
         names = (
             "epoch", "uptime", "connections", "topics", "messages", "ready", "delayed", "leased", "dead", "published",
             "delivered", "acknowledged", "log_segments", "log_free_bytes")
-        return {"version": self.text()} | dict(zip(names, self.get("IqII10Q")))
+        return {"version": self.text()} | dict(zip(names, self.get("IqII10Q"))) | {"figures": self.figures()}
 
     def hello(self) -> dict[str, Any]:
         names = ("identity", "heartbeat", "frame_max", "body_max", "headers_max", "leases_max")

@@ -97,13 +97,13 @@ ANSWERS: dict[str, Any] = {
     "popped-nothing": None,
     "topics": [{
         "name": "order.created", "settings": {},
-        "messages": 12, "published": 5000, "subscriptions": [{
+        "messages": 12, "published": 5000, "figures": {"dropped": 3}, "subscriptions": [{
             "name": "order.created@email", "settings": None, "consumers": 2, "ready": 7, "delayed": 2, "leased": 3,
-            "dead": 1, "delivered": 5100, "acknowledged": 4987}]}],
+            "dead": 1, "delivered": 5100, "acknowledged": 4987, "figures": {}}]}],
     "status-answer": {
         "version": "0.1.0", "epoch": 7, "uptime": 60_000, "connections": 4, "topics": 1, "messages": 12, "ready": 7,
         "delayed": 2, "leased": 3, "dead": 1, "published": 5000, "delivered": 5100, "acknowledged": 4987,
-        "log_segments": 3, "log_free_bytes": 1 << 30},
+        "log_segments": 3, "log_free_bytes": 1 << 30, "figures": {}},
     "messages": [Delivery(0, 0, 0, 1001, "order.created@default", 0, 0, NEW_YEAR, 0, None, 4, None, (), b"{}")],
     "dead-letters": [DeadLetter(
         1001, "order.created@email", "rejected: no such customer", None, 1, 0, NEW_YEAR, NEW_YEAR + 1000,

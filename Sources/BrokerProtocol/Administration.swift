@@ -96,6 +96,16 @@ public enum StartPosition: Hashable, Sendable {
     case message(MessageID)
 }
 
+/// A number of a status that not every topic or subscription has, by its name in docs/OPERATIONS.md.
+public struct Figure: Hashable, Sendable {
+    public let name: String
+    public let value: Int64
+    public init(_ name: String, _ value: Int64) {
+        self.name = name
+        self.value = value
+    }
+}
+
 /// A subscription in numbers.
 public struct SubscriptionStatus: Hashable, Sendable {
     public var name: SubscriptionName
@@ -109,6 +119,8 @@ public struct SubscriptionStatus: Hashable, Sendable {
     /// Since the broker started.
     public var delivered: UInt64 = 0
     public var acknowledged: UInt64 = 0
+    /// Those that are not zero.
+    public var figures: [Figure] = []
     public init(name: SubscriptionName) { self.name = name }
 }
 
@@ -117,6 +129,8 @@ public struct TopicStatus: Hashable, Sendable {
     public var settings: TopicSettings
     public var messages: UInt64 = 0
     public var published: UInt64 = 0
+    /// Those that are not zero.
+    public var figures: [Figure] = []
     public var subscriptions: [SubscriptionStatus] = []
     public init(name: TopicName, settings: TopicSettings) {
         self.name = name
@@ -141,5 +155,7 @@ public struct BrokerStatus: Hashable, Sendable {
     public var acknowledged: UInt64 = 0
     public var logSegments: UInt64 = 0
     public var logFreeBytes: UInt64 = 0
+    /// Those that are not zero.
+    public var figures: [Figure] = []
     public init() {}
 }

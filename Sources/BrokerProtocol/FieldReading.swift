@@ -208,7 +208,8 @@ extension ByteReader {
         var topic = TopicStatus(name: try topic(), settings: try topicSettings())
         topic.messages = try u64("messages")
         topic.published = try u64("published")
-        for _ in 0..<(try count("subscriptions", itemBytes: 56)) {
+        topic.figures = try figures()
+        for _ in 0..<(try count("subscriptions", itemBytes: 60)) {
             var status = SubscriptionStatus(name: try subscription())
             status.settings = try optionalDeliverySettings()
             status.consumers = try u32("consumers")
@@ -218,9 +219,18 @@ extension ByteReader {
             status.dead = try u64("dead")
             status.delivered = try u64("delivered")
             status.acknowledged = try u64("acknowledged")
+            status.figures = try figures()
             topic.subscriptions.append(status)
         }
         return topic
+    }
+
+    private mutating func figures() throws(Malformed) -> [Figure] {
+        var figures: [Figure] = []
+        for _ in 0..<(try count("figures", itemBytes: 10)) {
+            figures.append(Figure(try text("figure"), try i64("figure's value")))
+        }
+        return figures
     }
 
     mutating func status() throws(Malformed) -> BrokerStatus {
@@ -240,6 +250,7 @@ extension ByteReader {
         status.acknowledged = try u64("acknowledged")
         status.logSegments = try u64("log segments")
         status.logFreeBytes = try u64("log free bytes")
+        status.figures = try figures()
         return status
     }
 }

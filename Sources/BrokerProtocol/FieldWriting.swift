@@ -153,6 +153,7 @@ extension ByteWriter {
         settings(topic.settings)
         u64(topic.messages)
         u64(topic.published)
+        figures(topic.figures)
         u32(UInt32(topic.subscriptions.count))
         for status in topic.subscriptions {
             subscription(status.name)
@@ -163,6 +164,15 @@ extension ByteWriter {
             ] {
                 u64(count)
             }
+            figures(status.figures)
+        }
+    }
+
+    private mutating func figures(_ figures: [Figure]) {
+        u32(UInt32(figures.count))
+        for figure in figures {
+            text(figure.name)
+            i64(figure.value)
         }
     }
 
@@ -178,6 +188,7 @@ extension ByteWriter {
         ] {
             u64(count)
         }
+        figures(status.figures)
     }
 }
 

@@ -98,7 +98,7 @@ extension Response {
         case 0x86: self = .popped(try reader.flag("has a delivery") ? try reader.delivery() : nil)
         case 0x87:
             var topics: [TopicStatus] = []
-            for _ in 0..<(try reader.count("topics", itemBytes: 27)) { topics.append(try reader.topicStatus()) }
+            for _ in 0..<(try reader.count("topics", itemBytes: 31)) { topics.append(try reader.topicStatus()) }
             self = .topics(topics)
         case 0x88: self = .status(try reader.status())
         case 0x89:

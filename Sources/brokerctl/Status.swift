@@ -28,6 +28,7 @@ struct StatusReport: Encodable {
     let acknowledged: UInt64
     let logSegments: UInt64
     let logFreeBytes: UInt64
+    let figures: [String: Int64]
 
     init(_ status: BrokerStatus) {
         version = status.version
@@ -45,6 +46,7 @@ struct StatusReport: Encodable {
         acknowledged = status.acknowledged
         logSegments = status.logSegments
         logFreeBytes = status.logFreeBytes
+        figures = status.figures.byName
     }
 
     func text(_ style: Style) -> String {
@@ -58,7 +60,7 @@ struct StatusReport: Encodable {
             ("since start", "\(published) published, \(delivered) delivered, \(acknowledged) acknowledged"),
             ("log", "\(logSegments) segments, \(logFreeBytes >> 20) MiB free for publishes"),
         ]
-        return rows.map { name, value in
+        return (rows + figures.sorted { $0.key < $1.key }.map { ("", "\($0.key) \($0.value)") }).map { name, value in
             style.bold(name) + String(repeating: " ", count: 13 - name.count) + value + "\n"
         }.joined()
     }

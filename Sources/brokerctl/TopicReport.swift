@@ -27,17 +27,20 @@ struct TopicReport: Encodable {
     let name: String
     let messages: UInt64
     let published: UInt64
+    /// More numbers, by the names of docs/OPERATIONS.md; none is zero.
+    let figures: [String: Int64]
     /// Values as `topic set` takes them.
     let settings: [String: String]
     let subscriptions: [SubscriptionReport]
     private let order: [String]
 
-    enum CodingKeys: CodingKey { case name, messages, published, settings, subscriptions }
+    enum CodingKeys: CodingKey { case name, messages, published, figures, settings, subscriptions }
 
     init(_ status: TopicStatus) {
         name = status.name.text
         messages = status.messages
         published = status.published
+        figures = status.figures.byName
         settings = Dictionary(uniqueKeysWithValues: status.settings.entries.map { ($0.key, $0.value) })
         order = status.settings.entries.map(\.key)
         subscriptions = status.subscriptions.map { SubscriptionReport($0) }
@@ -46,6 +49,7 @@ struct TopicReport: Encodable {
     func text(_ style: Style) -> String {
         style.bold(name) + "  \(messages) messages, \(published) published since the broker's start\n\n"
             + order.map { "\($0)=\(settings[$0] ?? "")\n" }.joined() + "\n"
+            + figures.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }.joined()
             + SubscriptionsReport(subscriptions: subscriptions).text(style)
     }
 }
@@ -65,8 +69,15 @@ struct SubscriptionsReport: Encodable {
                 one.name, "\(one.consumers)", "\(one.ready)", "\(one.delayed)", "\(one.leased)", "\(one.dead)",
                 "\(one.delivered)", "\(one.acknowledged)", one.settings == nil ? "topic's" : "own")
         }
-        return table.text(style)
+        let figures = subscriptions.flatMap { one in
+            one.figures.sorted { $0.key < $1.key }.map { "\(one.name): \($0.key) \($0.value)\n" }
+        }
+        return table.text(style) + figures.joined()
     }
+}
+
+extension [Figure] {
+    var byName: [String: Int64] { Dictionary(map { ($0.name, $0.value) }) { $1 } }
 }
 
 struct SubscriptionReport: Encodable {
@@ -79,6 +90,7 @@ struct SubscriptionReport: Encodable {
     let dead: UInt64
     let delivered: UInt64
     let acknowledged: UInt64
+    let figures: [String: Int64]
     /// Absent: it follows its topic.
     let settings: [String: String]?
 
@@ -91,6 +103,7 @@ struct SubscriptionReport: Encodable {
         dead = status.dead
         delivered = status.delivered
         acknowledged = status.acknowledged
+        figures = status.figures.byName
         settings = status.settings.map { Dictionary(uniqueKeysWithValues: $0.entries.map { ($0.key, $0.value) }) }
     }
 }

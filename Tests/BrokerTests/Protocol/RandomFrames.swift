@@ -161,6 +161,7 @@ struct RandomFrames {
         var topic = TopicStatus(name: topic(), settings: topicSettings())
         topic.messages = anyNumber()
         topic.published = anyNumber()
+        topic.figures = figures()
         topic.subscriptions = list { frames in
             var status = SubscriptionStatus(name: frames.subscription())
             status.settings = frames.maybe { $0.deliverySettings() }
@@ -171,14 +172,18 @@ struct RandomFrames {
             status.dead = frames.anyNumber()
             status.delivered = frames.anyNumber()
             status.acknowledged = frames.anyNumber()
+            status.figures = frames.figures()
             return status
         }
         return topic
     }
 
+    private mutating func figures() -> [Figure] { list(3) { Figure($0.text(), $0.anyNumber()) } }
+
     private mutating func brokerStatus() -> BrokerStatus {
         var status = BrokerStatus()
         status.version = text()
+        status.figures = figures()
         status.epoch = anyNumber()
         status.uptimeMilliseconds = anyNumber()
         status.connections = anyNumber()

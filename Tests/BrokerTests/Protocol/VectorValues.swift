@@ -212,6 +212,7 @@ struct VectorValues {
         var topic = TopicStatus(name: orders, settings: TopicSettings())
         topic.messages = 12
         topic.published = 5_000
+        topic.figures = [Figure("dropped", 3)]
         topic.subscriptions = [subscription]
         return topic
     }
