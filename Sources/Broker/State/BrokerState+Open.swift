@@ -1,6 +1,7 @@
 import BrokerProtocol
 
-/// Which messages are open: at least one subscription owes them a verdict and has not given them up. Each change is O(1).
+/// Which messages are open: at least one subscription owes them a verdict and has not given them up. Each change is
+/// O(1).
 extension BrokerState {
     /// How many subscriptions have given it up.
     private func deadCount(_ id: MessageID) -> UInt16 { deadOwed.isEmpty ? 0 : deadOwed[id] ?? 0 }

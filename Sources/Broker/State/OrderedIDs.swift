@@ -3,7 +3,8 @@ import BrokerProtocol
 /// A set of message ids in their order: a B+tree of three levels whose words hold up to sixteen neighbours each.
 ///
 /// Insertion, removal and lookup search three arrays, of which two have a fixed size; the third has one element for
-/// thousands of ids. Filled in order an id takes half a byte when its neighbours are there, and eight when they are not.
+/// thousands of ids. Filled in order an id takes half a byte when its neighbours are there, and eight when they are
+/// not.
 struct OrderedIDs {
     /// Larger ids are never in the set.
     static let idMax: UInt64 = 1 << 52 - 1

@@ -30,7 +30,7 @@ extension Subscription {
     func waiting(through last: MessageID) -> [MessageID] {
         var all = MergedIDs(through: last)
         for lane in 0..<Topic.priorities {
-            all.add(lane: fresh(lane))
+            all.add(lane: fresh(lane, through: last))
             all.add(returned[lane])
             all.add(blocked[lane])
         }
@@ -38,8 +38,11 @@ extension Subscription {
     }
 
     /// The fresh messages of a lane in publish order. When none left out of turn, nothing is copied.
-    private func fresh(_ lane: Int) -> ArraySlice<MessageID> {
-        let ids = topic.lanes[lane].from(cursors[lane])
+    private func fresh(
+        _ lane: Int, through last: MessageID = MessageID(rawValue: .max)
+    ) -> ArraySlice<MessageID> {
+        let all = topic.lanes[lane].from(cursors[lane])
+        let ids = last.rawValue == .max ? all : all[..<all.index(of: MessageID(rawValue: last.rawValue + 1))]
         return ahead[lane].isEmpty ? ids : ids.filter { !ahead[lane].contains($0) }[...]
     }
 

@@ -2,9 +2,9 @@ import BrokerProtocol
 
 /// A named reader of a topic.
 ///
-/// A message that it owes a verdict is either *fresh* (at or behind the cursor of its lane, costs nothing here) or has a
-/// ``Slot``, made at the first delivery at the latest. What leaves a lane out of turn is remembered in `ahead` until the
-/// cursor passes it. Each slot's id stands in the one ordered set of its place.
+/// A message that it owes a verdict is either *fresh* (at or behind the cursor of its lane, costs nothing here) or has
+/// a ``Slot``, made at the first delivery at the latest. What leaves a lane out of turn is remembered in `ahead` until
+/// the cursor passes it. Each slot's id stands in the one ordered set of its place.
 final class Subscription {
     let id: SubscriptionID
     unowned let topic: Topic
@@ -201,7 +201,7 @@ final class Subscription {
         }
     }
 
-    /// What becomes of a message's claim on a subscription when it is taken away.
+    /// What a message was to a subscription that owes it no more.
     enum Removal {
         case fresh
         case slot(Slot.Place)

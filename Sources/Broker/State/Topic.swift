@@ -16,9 +16,10 @@ final class Topic {
     private(set) var lanes = [SlidingArray<MessageID>](repeating: SlidingArray(), count: priorities)
     /// Live messages.
     var messageCount = 0
-    /// Messages that at least one subscription still has to deliver or settle: it owes them, and they are not dead there.
+    /// Messages that at least one subscription still has to deliver or settle: it owes them a verdict, and they are
+    /// not dead there.
     private(set) var openCount = 0
-    /// Of the open messages, bodies and headers.
+    /// Bytes of the open messages' bodies and headers.
     private(set) var openBytes: UInt64 = 0
     var published: UInt64 = 0
     /// The last message that was published here, also when it is gone.
