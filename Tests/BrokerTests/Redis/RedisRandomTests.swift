@@ -67,23 +67,13 @@ private struct RandomRun {
         }
     }
 
-    /// What the state says of itself and is not so.
+    /// Where the state does not agree with itself.
     func fault() -> String? {
-        for topic in desk.state.topics.values {
-            for subscription in topic.subscriptions {
-                let owed = subscription.owed()
-                let count = subscription.openCount + subscription.dead.count
-                if owed.count != count { return "\(subscription.name) counts \(count), owes \(owed)" }
-                let places = subscription.slots.values.map(\.place)
-                let blocked = places.count { if case .blocked = $0 { true } else { false } }
-                let leased = places.count { if case .leased = $0 { true } else { false } }
-                if blocked != subscription.blockedCount || leased != subscription.leasedCount {
-                    return "\(subscription.name) counts \(subscription.blockedCount) blocked, has \(blocked)"
-                }
-                if owed.contains(where: { desk.state.messages[$0] == nil }) {
-                    return "\(subscription.name) owes nothing"
-                }
-            }
+        if let fault = desk.state.disagreements().first { return "\(fault)" }
+        for subscription in desk.state.topics.values.flatMap(\.subscriptions) {
+            let count = subscription.openCount + subscription.dead.count
+            let owed = subscription.owed()
+            if owed.count != count { return "\(subscription.name) counts \(count), owes \(owed)" }
         }
         return nil
     }
