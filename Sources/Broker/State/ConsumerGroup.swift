@@ -172,8 +172,9 @@ extension BrokerState {
             consumer.session.leases.insert(lease.id)
             restart(lease, at: time, now: now)
         } else {
-            guard claim.isForced, let entry = messages[id], var notice = notice(of: id),
-                subscription.isFresh(id, entry) || subscription.slots[id]?.place == .ready
+            // An id may be that of another stream's entry.
+            guard claim.isForced, let entry = messages[id], entry.topic == subscription.topic.id,
+                var notice = notice(of: id), subscription.isFresh(id, entry) || subscription.slots[id]?.place == .ready
             else { return false }
             lease(&notice, subscription, consumer.session, nil, milliseconds: groupLease, now: now)
             leases[notice.lease]?.takenAt = time
