@@ -5,8 +5,8 @@ import Testing
 
 @testable import Broker
 
-/// Commands by chance, right and wrong ones, from several clients, with the passing of time and restarts. After each one
-/// the state must agree with itself. `BROKER_SEEDS` sets how many runs there are.
+/// Commands by chance, right and wrong ones, from several clients, with the passing of time and restarts. After each
+/// one the state must agree with itself. `BROKER_SEEDS` sets how many runs there are.
 @Suite("Redis commands by chance")
 struct RedisRandomTests {
     private static let seeds = Int(ProcessInfo.processInfo.environment["BROKER_SEEDS"] ?? "") ?? 40

@@ -38,14 +38,15 @@ extension ProcessTests {
                 return Set(Checker.check(history, RedisKillRun.setting, Remains()).map(\.rule))
             }
             let push = [
-                #"{"event":"invoked","kind":"publish","connection":1,"publishes":[{"number":1,"topic":"log","fingerprint":7}]}"#,
+                #"{"event":"invoked","kind":"publish","connection":1,"#
+                    + #""publishes":[{"number":1,"topic":"log","fingerprint":7}]}"#,
                 #"{"event":"answered","operation":0,"answer":"published","receipts":[{}]}"#,
             ]
             let read = { (group: String, lease: Int) in
                 [
                     """
-                    {"event":"delivered","delivery":{"connection":9,"subscription":"log@\(group)","lease":\(lease),"id":5,\
-                    "attempt":1,"number":1,"fingerprint":7}}
+                    {"event":"delivered","delivery":{"connection":9,"subscription":"log@\(group)","lease":\(lease),\
+                    "id":5,"attempt":1,"number":1,"fingerprint":7}}
                     """
                 ]
             }
