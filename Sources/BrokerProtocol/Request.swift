@@ -38,6 +38,8 @@ public enum Request: Hashable, Sendable {
     /// An empty list of ids means all of them.
     case deadRedrive(SubscriptionName, [MessageID])
     case deadPurge(SubscriptionName, [MessageID])
+    /// Where messages went.
+    case history(HistoryQuery, limit: UInt32)
 }
 
 /// What a broker answers. A refused request is answered with `.refused`.
@@ -57,6 +59,7 @@ public enum Response: Hashable, Sendable {
     case deadLetters([DeadLetter])
     /// How many messages an operation moved or removed.
     case count(UInt64)
+    case history(MessageHistory)
 }
 
 /// The limits that a client must keep, told in HELLO.

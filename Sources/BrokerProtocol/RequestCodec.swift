@@ -24,6 +24,7 @@ extension Request {
         case .deadList: 0x30
         case .deadRedrive: 0x31
         case .deadPurge: 0x32
+        case .history: 0x4B
         }
     }
 
@@ -88,6 +89,9 @@ extension Request {
             writer.subscription(name)
             writer.u32(UInt32(ids.count))
             for id in ids { writer.u64(id.rawValue) }
+        case .history(let query, let limit):
+            writer.historyQuery(query)
+            writer.u32(limit)
         default: preconditionFailure("\(self) is encoded above")
         }
     }
@@ -151,6 +155,7 @@ extension Request {
                 limit: try reader.u32("limit"))
         case 0x31: return .deadRedrive(try reader.subscription(), try reader.messageIDs())
         case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
+        case 0x4B: return .history(try reader.historyQuery(), limit: try reader.u32("limit"))
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such request")
         }
     }

@@ -1,7 +1,8 @@
 extension Command {
     /// Every command, in the order of the help.
     static let all: [Command] =
-        [statusCommand] + topicCommands + subscriptionCommands + [publishCommand, tailCommand] + deadCommands
+        [statusCommand] + topicCommands + subscriptionCommands + [publishCommand, tailCommand, historyCommand]
+        + deadCommands
         + logCommands + [completionCommand]
 
     /// The command that the words begin with, and the words behind it.

@@ -21,6 +21,10 @@ struct StateLimits: Hashable, Sendable {
     var dedupMax = 1_000_000
     /// How long a consumer of a group has a delivery; 0 means until somebody settles or claims it.
     var groupLeaseMilliseconds: Int64 = 0
+    /// How long the log is kept after nothing in it is needed; 0: not at all.
+    var historyMilliseconds: Int64 = 0
+    /// Bytes of the log that are kept for that.
+    var historyBytesMax: UInt64 = 1 << 30
     /// Bytes of messages in one reply to a Redis client, roughly.
     var replyBytesMax = 16 << 20
     var defaults = TopicSettings()
@@ -89,6 +93,7 @@ final class BrokerState {
 
     var totals = Totals()
     var segments = SegmentLedger()
+    var clock = LogClock()
 
     /// Outputs in order; the server takes them.
     var effects: [PendingEffect] = []
@@ -150,6 +155,7 @@ final class BrokerState {
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
         if transaction != nil { return try gather(facts, isAwaited: isAwaited) }
+        let facts = clock.due.map { [.clocked($0)] + facts } ?? facts
         let (payload, offsets) = FactCodec.encode(facts)
         var head: [UInt8] = []
         if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {

@@ -58,6 +58,8 @@ extension Fact {
         case .restated: 13
         case .deduplicated: 14
         case .counted: 15
+        case .clocked: 32
+        case .handed: 33
         }
     }
 
@@ -112,6 +114,11 @@ extension Fact {
             writer.u64(message.rawValue)
             writer.u32(topic.rawValue)
             writer.u32(subscription.rawValue)
+        case .clocked(let time): writer.i64(time.milliseconds)
+        case .handed(let id, let messages, let consumer):
+            writer.u32(id.rawValue)
+            writer.ranges(messages)
+            writer.text(consumer)
         }
     }
 
@@ -161,6 +168,9 @@ extension Fact {
             self = .counted(
                 nextMessage: try reader.messageID(), nextTopic: try reader.topicID(),
                 nextSubscription: try reader.subscriptionID())
+        case 32: self = .clocked(try reader.time("time"))
+        case 33:
+            self = .handed(try reader.subscriptionID(), try reader.ranges(), consumer: try reader.text("consumer"))
         case let other: throw FactCodec.Malformed(offset: at, what: "there is no fact of kind \(other)")
         }
     }

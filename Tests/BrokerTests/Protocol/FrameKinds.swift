@@ -7,6 +7,7 @@ enum RequestKind: CaseIterable {
     case topicCreate, topicSet, topicDelete, topicList
     case subscriptionCreate, subscriptionSet, subscriptionDelete
     case status, peek, deadList, deadRedrive, deadPurge
+    case history
 
     init(_ request: Request) {
         switch request {
@@ -32,12 +33,14 @@ enum RequestKind: CaseIterable {
         case .deadList: self = .deadList
         case .deadRedrive: self = .deadRedrive
         case .deadPurge: self = .deadPurge
+        case .history: self = .history
         }
     }
 }
 
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+    case history
 
     init(_ response: Response) {
         switch response {
@@ -53,6 +56,7 @@ enum ResponseKind: CaseIterable {
         case .messages: self = .messages
         case .deadLetters: self = .deadLetters
         case .count: self = .count
+        case .history: self = .history
         }
     }
 }

@@ -178,6 +178,16 @@ struct RandomFrames {
         return topic
     }
 
+    private mutating func history() -> MessageHistory {
+        let events = list(5) { frames in
+            HistoryEvent(
+                message: frames.message(), kind: HistoryEvent.Kind.allCases[frames.pick(HistoryEvent.Kind.allCases)],
+                at: frames.maybe { $0.time() }, topic: frames.topic(), subscription: frames.maybe { $0.text() },
+                detail: frames.text())
+        }
+        return MessageHistory(events: events, hasMore: flip())
+    }
+
     private mutating func figures() -> [Figure] { list(3) { Figure($0.text(), $0.anyNumber()) } }
 
     private mutating func brokerStatus() -> BrokerStatus {
@@ -234,6 +244,8 @@ extension RandomFrames {
         case .deadList: .deadList(subscription(), from: message(), limit: anyNumber())
         case .deadRedrive: .deadRedrive(subscription(), list { $0.message() })
         case .deadPurge: .deadPurge(subscription(), list { $0.message() })
+        case .history:
+            .history(flip() ? .message(message()) : .header(Header(text(), text())), limit: anyNumber())
         }
     }
 
@@ -254,6 +266,7 @@ extension RandomFrames {
         case .messages: .messages(list { $0.delivery() })
         case .deadLetters: .deadLetters(list { $0.deadLetter() })
         case .count: .count(anyNumber())
+        case .history: .history(history())
         }
     }
 

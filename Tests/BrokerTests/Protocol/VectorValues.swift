@@ -129,6 +129,8 @@ struct VectorValues {
         case "status": (22, .status)
         case "peek": (23, .peek(orders, from: first, limit: 10))
         case "dead-list": (24, .deadList(email, from: MessageID(rawValue: 0), limit: 100))
+        case "history": (27, .history(.message(first), limit: 100))
+        case "history-of-a-header": (28, .history(.header(Header("order", "4711")), limit: 100))
         case "dead-redrive": (25, .deadRedrive(email, []))
         case "dead-purge": (26, .deadPurge(email, [first, MessageID(rawValue: 1002)]))
         default: nil
@@ -196,6 +198,7 @@ struct VectorValues {
                 deadAt: newYear.adding(milliseconds: 1_000), headers: [Header("k", "v")], body: Array("{}".utf8))
             return (24, .deadLetters([letter]))
         case "count": return (25, .count(3))
+        case "history-answer": return (27, .history(history))
         default: return nil
         }
     }
@@ -215,6 +218,21 @@ struct VectorValues {
         topic.figures = [Figure("dropped", 3)]
         topic.subscriptions = [subscription]
         return topic
+    }
+
+    private var history: MessageHistory {
+        func event(_ kind: HistoryEvent.Kind, _ at: WallTime?, _ subscription: String?, _ detail: String)
+            -> HistoryEvent
+        {
+            HistoryEvent(
+                message: MessageID(rawValue: 1001), kind: kind, at: at, topic: orders, subscription: subscription,
+                detail: detail)
+        }
+        return MessageHistory(events: [
+            event(.published, newYear, nil, "12 bytes"),
+            event(.delivered, newYear.adding(milliseconds: 1_000), "email", "to email-1"),
+            event(.acknowledged, nil, "email", ""),
+        ])
     }
 
     private var status: BrokerStatus {
