@@ -56,7 +56,7 @@ enum DialectName: String, CaseIterable {
         case .redisList: RedisListDialect(plan, role)
         case .redisStream: RedisStreamDialect(plan, role, index: index)
         case .beanstalkd: BeanstalkdDialect(plan, role)
-        case .jetstream: JetStreamDialect(plan, role, index: index)
+        case .jetstream: JetStreamDialect(plan, role)
         case .amqpQuorum: AMQPDialect(plan, role, queueType: "quorum")
         case .amqpClassic: AMQPDialect(plan, role, queueType: "classic")
         }

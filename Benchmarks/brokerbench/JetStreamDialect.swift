@@ -6,19 +6,21 @@ final class JetStreamDialect: Dialect {
     /// Answers of this connection come to subjects that begin with it.
     private let inbox: String
     private var isConnected = false
-    private var waits = 0
+    /// Requests of the API that are not answered yet. Each is sent when the one before was: the server takes several in
+    /// any order.
+    private var requests: [[UInt8]] = []
     /// Messages asked for and not delivered yet.
     private var asked = 0
     private(set) var depth = 0
 
-    init(_ plan: Plan, _ role: Role, index: Int) {
+    init(_ plan: Plan, _ role: Role) {
         self.plan = plan
         self.role = role
         stream = "bench_\(plan.label)"
-        inbox = "_INBOX.\(plan.label)x\(index)."
+        inbox = "_INBOX.\(UInt32.random(in: 0 ... .max))."
     }
 
-    var isReady: Bool { isConnected && waits == 0 }
+    var isReady: Bool { isConnected && requests.isEmpty }
 
     func open(_ output: inout [UInt8]) {
         let settings = #""verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"swift""#
@@ -29,25 +31,24 @@ final class JetStreamDialect: Dialect {
             ask(
                 "STREAM.CREATE.\(stream)",
                 #"{"name":"\#(stream)","subjects":["bench.\#(plan.label).*"],"storage":"file","#
-                    + #""retention":"\#(retention)"}"#,
-                &output)
+                    + #""retention":"\#(retention)"}"#)
             // One consumer takes part in every run, so that the stream keeps what is published.
             for index in 0..<plan.subscriptions {
                 let settings = #"{"durable_name":"s\#(index)","ack_policy":"explicit","max_ack_pending":100000}"#
                 ask(
                     "CONSUMER.DURABLE.CREATE.\(stream).s\(index)",
-                    #"{"stream_name":"\#(stream)","config":\#(settings)}"#, &output)
+                    #"{"stream_name":"\#(stream)","config":\#(settings)}"#)
             }
-        case .depth: ask("STREAM.INFO.\(stream)", "", &output)
-        case .remove: ask("STREAM.DELETE.\(stream)", "", &output)
+        case .depth: ask("STREAM.INFO.\(stream)", "")
+        case .remove: ask("STREAM.DELETE.\(stream)", "")
         case .producer: break
         case .consumer(_, let credit): fetch(credit, &output)
         }
+        output += requests.first ?? []
     }
 
-    private func ask(_ request: String, _ body: String, _ output: inout [UInt8]) {
-        waits += 1
-        output += "PUB $JS.API.\(request) \(inbox)api \(body.utf8.count)\r\n\(body)\r\n".utf8
+    private func ask(_ request: String, _ body: String) {
+        requests.append(Array("PUB $JS.API.\(request) \(inbox)api \(body.utf8.count)\r\n\(body)\r\n".utf8))
     }
 
     private func fetch(_ count: Int, _ output: inout [UInt8]) {
@@ -113,13 +114,14 @@ final class JetStreamDialect: Dialect {
             asked -= 1
             if asked <= credit / 2 { fetch(credit - asked, &output) }
         } else {
-            try answer(input, words[1], body, connection)
+            try answer(input, words[1], body, connection, &output)
         }
         return body.upperBound + 2
     }
 
     private func answer(
-        _ input: [UInt8], _ subject: ArraySlice<UInt8>, _ body: Range<Int>, _ connection: LoadConnection
+        _ input: [UInt8], _ subject: ArraySlice<UInt8>, _ body: Range<Int>, _ connection: LoadConnection,
+        _ output: inout [UInt8]
     ) throws {
         let number = subject.startIndex + inbox.utf8.count
         let isAPI = input[number] == UInt8(ascii: "a")
@@ -130,6 +132,8 @@ final class JetStreamDialect: Dialect {
                 depth = Int(text[range.upperBound...].prefix { $0.isNumber }) ?? 0
             }
         }
-        if isAPI { waits -= 1 } else { connection.confirm(input.decimal(number)) }
+        guard isAPI else { return connection.confirm(input.decimal(number)) }
+        requests.removeFirst()
+        output += requests.first ?? []
     }
 }
