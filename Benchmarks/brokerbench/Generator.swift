@@ -29,10 +29,12 @@ final class Generator {
     func run() throws -> RunResult {
         server.forgetPeak()
         if workload.producers > 0 && workload.isStored { _ = try perform(.declare) }
+        let start = Clocks.monotonicMicroseconds()
         try connect()
         if workload.messages == nil { try spin(seconds: workload.seconds / 5) }
         try measure()
         try finish()
+        result.firstDeliverySeconds = ledger.firstAt.map { Double($0 - start) / 1e6 }
         result.serverPeakMiB = server.peakMiB()
         for connection in connections { poller.remove(connection.descriptor.number) }
         connections = []

@@ -5,14 +5,17 @@ final class Ledger {
     private(set) var delivered = 0
     private(set) var duplicates = 0
     private(set) var damaged = 0
+    /// When the first delivery came, in microseconds.
+    private(set) var firstAt: Int64?
 
     init(subscriptions: Int) { seen = [[[UInt64]]](repeating: [], count: max(subscriptions, 1)) }
 
     /// Different messages, over all subscriptions.
     var unique: Int { delivered - duplicates - damaged }
 
-    func add(_ label: Payload.Label?, subscription: Int) {
+    func add(_ label: Payload.Label?, subscription: Int, now: Int64) {
         delivered += 1
+        if firstAt == nil { firstAt = now }
         guard let label, label.producer < 1 << 16, label.number < 1 << 32 else {
             damaged += 1
             return

@@ -77,7 +77,7 @@ final class LoadConnection {
         guard case .consumer(let subscription, _) = role else { return }
         let label = plan.payload.label(in: input, body)
         if let label { deliveryLatencies.add(now - label.due) }
-        ledger.add(label, subscription: subscription)
+        ledger.add(label, subscription: subscription, now: now)
     }
 
     /// What was due before and is not confirmed counts with the time that it has waited.

@@ -81,6 +81,8 @@ struct RunResult: Codable {
     var held: Int?
     /// Confirmations of the slowest producer as a share of the median's.
     var slowestShare: Double?
+    /// From when the run began to connect.
+    var firstDeliverySeconds: Double?
     /// What a connection that does nothing costs the server.
     var idleKiB: Double?
 }
