@@ -6,7 +6,6 @@ final class AMQPDialect: Dialect {
     private let publishes: [[UInt8]]
     private var isOpen = false
     private var waits = 0
-    private var nextConfirmed = 0
     /// The delivery whose body is still to come.
     private var deliveryTag: UInt64 = 0
     private var unacknowledged: UInt64?
@@ -107,10 +106,11 @@ final class AMQPDialect: Dialect {
             let tag = Int(truncatingIfNeeded: input.big64(at + 4))
             // Tags begin with 1. A single one may come out of turn.
             if input[at + 12] & 1 == 1 {
-                while nextConfirmed < tag { confirmNext(connection) }
+                for number in connection.oldest..<max(tag, connection.oldest) where !connection.isConfirmed(number) {
+                    connection.confirm(number)
+                }
             } else {
                 connection.confirm(tag - 1)
-                while connection.isConfirmed(nextConfirmed) { nextConfirmed += 1 }
             }
         case (10, 10):
             output += AMQPMethod(10, 11).table([]).short("PLAIN").long("\u{0}guest\u{0}guest").short("en_US")
@@ -131,10 +131,5 @@ final class AMQPDialect: Dialect {
             throw BenchError("refused: \(String(decoding: input[at + 4..<at + size], as: UTF8.self))")
         default: break
         }
-    }
-
-    private func confirmNext(_ connection: LoadConnection) {
-        if !connection.isConfirmed(nextConfirmed) { connection.confirm(nextConfirmed) }
-        nextConfirmed += 1
     }
 }

@@ -75,7 +75,7 @@ final class Generator {
             }
         }
         var unconfirmedMax = 1024
-        while unconfirmedMax < 4 * workload.window { unconfirmedMax *= 2 }
+        while unconfirmedMax < 64 * workload.window { unconfirmedMax *= 2 }
         if workload.rate != nil { unconfirmedMax = 1 << 18 }
         for index in 0..<workload.producers {
             producers.append(try add(.producer, producer: index, unconfirmedMax: unconfirmedMax))

@@ -17,6 +17,8 @@ final class LoadConnection {
     private var dueAt: [Int64]
     private(set) var published = 0
     private(set) var confirmed = 0
+    /// Number of the oldest publish that is not confirmed, or of the next one.
+    private(set) var oldest = 0
     var confirmLatencies = LatencyHistogram()
     var deliveryLatencies = LatencyHistogram()
     var interest = Poller.Interest.read
@@ -52,7 +54,9 @@ final class LoadConnection {
 
     func publish(due: Int64) throws {
         let slot = published & (dueAt.count - 1)
-        guard dueAt[slot] < 0 else { throw BenchError("\(unconfirmed) publishes wait for their confirmation") }
+        guard published - oldest < dueAt.count else {
+            throw BenchError("publish \(oldest) is not confirmed, \(published) are sent")
+        }
         dueAt[slot] = due
         dialect.publish(
             Payload.Label(producer: producer, number: published, due: due), topic: nextTopic, &output)
@@ -67,9 +71,10 @@ final class LoadConnection {
         confirmLatencies.add(now - dueAt[slot])
         dueAt[slot] = -1
         confirmed += 1
+        while isConfirmed(oldest) { oldest += 1 }
     }
 
-    /// False also for a publish that was not sent yet.
+    /// - Parameter number: Not below ``oldest``; false for a publish that was not sent yet.
     func isConfirmed(_ number: Int) -> Bool { number < published && dueAt[number & (dueAt.count - 1)] < 0 }
 
     /// The dialect read a delivery with this body.

@@ -24,7 +24,12 @@ def middle(runs, key, form="{:,.0f}", scale=1.0):
 
 
 def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(["---"] + ["--:"] * (len(head) - 1)) + "|"]
+    """Columns of numbers stand at the right."""
+    def is_number(cell):
+        return cell.replace(",", "").lstrip("-").replace(".", "").replace("–", "").rstrip("×%").isdigit() or cell == "–"
+
+    marks = ["--:" if rows and all(is_number(row[at]) for row in rows) else "---" for at in range(len(head))]
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(marks) + "|"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 

@@ -18,6 +18,8 @@ class Trace:
     def __init__(self, path):
         self.path = path
         self.offset = 0
+        # Calls that are not over, by thread.
+        self.begun = {}
         # Files whose every write is a sync.
         self.durable = set()
         self.has_ring = False
@@ -26,15 +28,23 @@ class Trace:
         return ["strace", "-f", "--seccomp-bpf", "-yy", "-s", "0", "-e", f"trace={calls},{OPENS}", "-o", self.path]
 
     def lines(self):
-        """New lines; each as (call, text, is the call over)."""
-        with open(self.path, errors="replace") as file:
+        """New lines; each as (call, text, is the call over, did it begin on an earlier line)."""
+        with open(self.path, "rb") as file:
             file.seek(self.offset)
-            text = file.read()
-            self.offset += len(text.encode(errors="replace")) if not text.isascii() else len(text)
-        for line in text.splitlines():
-            match = re.match(r"\d+ +(?:<\.\.\. )?(\w+)(.*)", line)
-            if match:
-                yield match.group(1), match.group(2), not line.endswith("<unfinished ...>"), "resumed>" in line[:60]
+            data = file.read()
+        self.offset += len(data)
+        for line in data.decode(errors="replace").splitlines():
+            match = re.match(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)", line)
+            if not match:
+                continue
+            process, resumed, call, text = match.groups()
+            if resumed:
+                yield resumed, self.begun.pop(process, "") + text, True, True
+            elif text.endswith("<unfinished ...>"):
+                self.begun[process] = text
+                yield call, text, False, False
+            else:
+                yield call, text, True, False
 
     def syncs(self):
         """Counts the syncs among the new lines, by call."""
@@ -74,23 +84,20 @@ def sync_order(system):
             return 0, 0, figures["error"]
         time.sleep(0.2)
         sends, calls = {}, {}
-        syncs = 0
+        syncs, latest = 0, ""
         for call, text, is_over, is_resumed in trace.lines():
             if trace.is_sync(call, text, is_over):
                 syncs += 1
                 file = re.search(r"<([^>]*)>", text)
-                if file:
-                    name = f"{call} of {file.group(1).rsplit('/', 1)[-1]}"
-                    calls[name] = calls.get(name, 0) + 1
-                elif is_resumed:
-                    calls[call] = calls.get(call, 0) + 1
+                latest = f"{call} of {file.group(1).rsplit('/', 1)[-1]}" if file else call
             peer = re.search(rf"TCP(?:v6)?:\[(?:::ffff:)?127\.0\.0\.1:{system.port}->[^\]]*:(\d+)\]", text)
             if peer and call in SENDS.split(",") and not is_resumed:
                 sends.setdefault(peer.group(1), []).append(syncs)
+                calls[latest] = calls.get(latest, 0) + 1
         # The producer's connection: the most sends, the confirmations last.
         counts = max(sends.values(), key=len, default=[])[-CONFIRMS - 1:]
         after = sum(1 for before, now in zip(counts, counts[1:]) if now > before)
-        name = max(calls, key=calls.get, default="no sync")
+        name = max(calls, key=calls.get, default="") or "no sync"
         return max(len(counts) - 1, 0), after, name + (", io_uring" if trace.has_ring else "")
     finally:
         server.stop()
