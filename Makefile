@@ -10,7 +10,8 @@ CHECKED = --explicit-target-dependency-import-check error $(SWIFT_BUILD_FLAGS)
 # The standard library is linked in, so that a service needs no toolchain on its machine.
 RELEASE = -c release --static-swift-stdlib $(CHECKED)
 
-.PHONY: help setup demo build test lint format bench crash redis-conformance install uninstall test-systemd clean
+.PHONY: help setup demo build test lint format bench bench-peers crash redis-conformance install uninstall test-systemd \
+	clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +38,9 @@ format: ## format the sources
 
 bench: build ## measure throughput and latency
 	@scripts/bench
+
+bench-peers: build ## brokerd beside Redis, beanstalkd, JetStream and RabbitMQ; writes Benchmarks/RESULTS.md; QUICK=1 to try
+	@scripts/bench-peers
 
 crash: setup ## kill -9 at random moments, CYCLES=200 times, with an independent checker
 	CRASH_CYCLES=$(CYCLES) $(SWIFT) test $(CHECKED) --filter Crash
