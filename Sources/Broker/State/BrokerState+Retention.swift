@@ -100,8 +100,8 @@ extension BrokerState {
         return [.restated(published, records)]
     }
 
-    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable, and its
-    /// history is over.
+    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable, and
+    /// its history is over.
     func retire(_ segment: UInt64) {
         assert(segments.liveBytes(in: segment) == 0)
         segments.forget(segment)
