@@ -15,10 +15,12 @@ extension BrokerState {
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
         case .attempted(let id, let messages):
             for message in messages {
-                if let key = extras[message]?.orderingKey { subscriptions[id]?.hold(key, for: message) }
+                if !extras.isEmpty, let key = extras[message]?.orderingKey {
+                    subscriptions[id]?.hold(key, for: message)
+                }
                 amend(id, message) { $0.countAttempt() }
                 // Only at recovery: what was handed out had waited long enough, whatever the clocks say now.
-                if case .delayed = subscriptions[id]?.slots[message]?.place { move(id, message, to: .ready) }
+                if subscriptions[id]?.delayed.contains(message) ?? false { move(id, message, to: .ready) }
             }
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
@@ -63,11 +65,15 @@ extension BrokerState {
             segments.addDedup(1, segment: address.position / segmentBytes)
         }
         if topic.subscriptions.isEmpty || messages[published.id] != nil { return }
-        keep(published, topic, address, isInLane: published.deliverAt == nil)
+        // Each queued subscription has it by itself.
+        let isInLane = published.deliverAt == nil && topic.subscriptions.contains { !$0.isQueued }
+        keep(published, topic, address, owed: topic.subscriptions.count, isInLane: isInLane)
         for subscription in topic.subscriptions {
-            owe(published.id)
             if let readyAt = published.deliverAt {
                 add(published.id, Slot(place: .delayed(until: readyAt)), to: subscription)
+            } else if subscription.isQueued {
+                if isInLane { subscription.passLast(lane: Int(published.priority)) }
+                add(published.id, Slot(place: .ready), to: subscription)
             } else {
                 subscription.addFresh()
                 markDirty(subscription)
@@ -76,10 +82,15 @@ extension BrokerState {
     }
 
     /// Puts a live message into RAM's index.
-    private func keep(_ published: PublishedMessage, _ topic: Topic, _ address: RecordAddress, isInLane: Bool) {
+    /// - Parameter owed: How many subscriptions owe it a verdict from the start.
+    private func keep(
+        _ published: PublishedMessage, _ topic: Topic, _ address: RecordAddress, owed: Int, isInLane: Bool
+    ) {
+        var contentBytes = published.body.count
+        for header in published.headers { contentBytes += header.key.utf8.count + header.value.utf8.count }
         let entry = MessageEntry(
             position: address.position, publishedAt: published.publishedAt, offset: UInt32(address.offset),
-            bytes: UInt32(published.body.count + MessageEntry.overheadBytes), topic: topic.id, owed: 0,
+            bytes: UInt32(contentBytes + MessageEntry.overheadBytes), topic: topic.id, owed: UInt16(owed),
             priority: published.priority,
             isInLane: isInLane)
         messages.insert(entry, as: published.id)
@@ -89,18 +100,19 @@ extension BrokerState {
         }
         segments.add(entry, segmentBytes)
         topic.messageCount += 1
+        owedCount += owed
+        if owed > 0 { topic.open(entry) }
         if isInLane { topic.append(published.id, priority: published.priority) }
-    }
-
-    private func owe(_ id: MessageID) {
-        messages.amend(id) { $0.owed += 1 }
-        owedCount += 1
     }
 
     private func add(_ id: MessageID, _ slot: Slot, to subscription: Subscription) {
         subscription.add(id, slot, priority: messages[id]?.priority ?? 0)
-        if case .delayed(let until) = slot.place { delay(id, subscription, until: until) }
-        if slot.place == .ready { markDirty(subscription) }
+        switch slot.place {
+        case .ready: markDirty(subscription)
+        case .delayed(let until): delay(id, subscription, until: until)
+        case .dead: if let entry = messages[id] { noteDeath(of: id, entry, in: subscription.topic, isDead: true) }
+        case .leased, .blocked: break
+        }
     }
 
     private func delay(_ id: MessageID, _ subscription: Subscription, until: WallTime) {
@@ -128,13 +140,16 @@ extension BrokerState {
 
     func move(_ id: SubscriptionID, _ message: MessageID, to place: Slot.Place) {
         guard let subscription = subscriptions[id], let entry = messages[message],
-            let old = subscription.slots[message]?.place
+            let old = subscription.move(message, to: place, priority: entry.priority)
         else { return }
         leave(old)
-        subscription.move(message, to: place, priority: entry.priority)
+        if old.isDead != place.isDead { noteDeath(of: message, entry, in: subscription.topic, isDead: place.isDead) }
         if case .delayed(let until) = place { delay(message, subscription, until: until) }
-        if place == .ready { markDirty(subscription) }
-        if place == .dead { freeKey(of: message, in: subscription) }
+        switch place {
+        case .ready: markDirty(subscription)
+        case .dead: freeKey(of: message, in: subscription)
+        case .leased, .delayed, .blocked: break
+        }
     }
 
     /// What hangs on a place ends with it: a lease lives exactly as long as its message is leased.
@@ -163,9 +178,9 @@ extension BrokerState {
     /// The subscription's part of a message is over.
     private func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
         guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
-        let place = subscription.slots[id]?.place
-        guard subscription.remove(id, entry) else { return false }
-        if let place { leave(place) }
+        guard let removal = subscription.remove(id, entry) else { return false }
+        if case .slot(let place) = removal { leave(place) }
+        noteRemoval(of: id, entry, from: subscription.topic, removal)
         freeKey(of: id, in: subscription)
         owedCount -= 1
         if entry.owed > 1 {
@@ -202,7 +217,7 @@ extension BrokerState {
         guard let topic = topics[published.topic] else { return }
         let owing = slots.filter { subscriptions[$0.subscription]?.topic === topic }
         if owing.isEmpty { return }
-        keep(published, topic, address, isInLane: false)
+        keep(published, topic, address, owed: 0, isInLane: false)
         for record in owing {
             guard let subscription = subscriptions[record.subscription], subscription.slots[published.id] == nil
             else { continue }

@@ -12,36 +12,14 @@ extension BrokerState {
     func list(_ subscription: Subscription, _ range: Range<Int>) -> [MessageID] {
         var ids: [MessageID] = []
         var skipped = 0
-        var returned = [[MessageID]](repeating: [], count: Topic.priorities)
-        for (id, slot) in subscription.slots where slot.place == .ready || slot.place == .blocked {
-            if let entry = messages[id] { returned[Int(entry.priority)].append(id) }
-        }
-        for lane in (0..<Topic.priorities).reversed() where ids.count < range.count {
-            let fresh = subscription.fresh(lane)
-            let slots = returned[lane].sorted()
-            let merged = slots.isEmpty ? fresh : Self.merge(fresh, slots[...])
-            let start = min(max(range.lowerBound - skipped, 0), merged.count)
-            let end = min(max(range.upperBound - skipped, 0), merged.count)
-            ids += merged[(merged.startIndex + start)..<(merged.startIndex + end)]
-            skipped += merged.count
+        for lane in (0..<Topic.priorities).reversed() where skipped < range.upperBound {
+            let count = subscription.waitingCount(lane: lane)
+            let start = min(max(range.lowerBound - skipped, 0), count)
+            let end = min(range.upperBound - skipped, count)
+            ids += subscription.waiting(lane: lane, start..<max(start, end))
+            skipped += count
         }
         return ids
-    }
-
-    private static func merge(_ left: ArraySlice<MessageID>, _ right: ArraySlice<MessageID>) -> ArraySlice<MessageID> {
-        var merged: [MessageID] = []
-        merged.reserveCapacity(left.count + right.count)
-        var (left, right) = (left, right)
-        while let first = left.first, let second = right.first {
-            if first < second {
-                merged.append(first)
-                left.removeFirst()
-            } else {
-                merged.append(second)
-                right.removeFirst()
-            }
-        }
-        return (merged + left + right)[...]
     }
 
     /// Takes messages from a subscription for good; nobody else loses them.
@@ -63,11 +41,7 @@ extension BrokerState {
     }
 
     /// Entries of the topic's stream.
-    func entryCount(of topic: Topic) -> Int {
-        var dead: Set<MessageID> = []
-        for subscription in topic.subscriptions where !subscription.dead.isEmpty { dead.formUnion(subscription.dead) }
-        return topic.messageCount - dead.count { !isEntry($0, of: topic) }
-    }
+    func entryCount(of topic: Topic) -> Int { topic.openCount }
 
     /// The entries of a range in publish order, or against it.
     func entries(
@@ -78,52 +52,17 @@ extension BrokerState {
         if case .message(let id) = from { first = id }
         if case .message(let id)? = through { last = id }
         guard first <= last, limit > 0 else { return [] }
-        var sources: [ArraySlice<MessageID>] = topic.lanes.compactMap { lane in
-            let slice = Self.within(lane.from(lane.start), first, last)
-            return slice.isEmpty ? nil : slice
-        }
-        var slots: Set<MessageID> = []
-        for subscription in topic.subscriptions {
-            for id in subscription.slots.keys where first <= id && id <= last { slots.insert(id) }
-        }
-        if !slots.isEmpty { sources.append(slots.sorted()[...]) }
+        var all = MergedIDs(from: first, through: last, isReversed: isReversed)
+        for lane in topic.lanes { all.add(lane: lane.from(lane.start)) }
+        for subscription in topic.subscriptions { subscription.addSlots(to: &all) }
         var ids: [MessageID] = []
-        while ids.count < limit, let id = Self.takeNext(of: &sources, isReversed: isReversed) {
+        while ids.count < limit, let id = all.next() {
             guard isEntry(id, of: topic), let time = messages[id]?.publishedAt else { continue }
             if case .time(let earliest) = from, time < earliest { continue }
             if case .time(let latest)? = through, time > latest { continue }
             ids.append(id)
         }
         return ids
-    }
-
-    /// The part of ids in order that lies between two ids.
-    private static func within(
-        _ ids: ArraySlice<MessageID>, _ first: MessageID, _ last: MessageID
-    ) -> ArraySlice<MessageID> {
-        func index(_ isBefore: (MessageID) -> Bool) -> Int {
-            var (low, high) = (ids.startIndex, ids.endIndex)
-            while low < high {
-                let middle = (low + high) / 2
-                if isBefore(ids[middle]) { low = middle + 1 } else { high = middle }
-            }
-            return low
-        }
-        return ids[index { $0 < first }..<index { $0 <= last }]
-    }
-
-    /// The smallest (or largest) id of all sources, taken out of each that holds it.
-    private static func takeNext(of sources: inout [ArraySlice<MessageID>], isReversed: Bool) -> MessageID? {
-        let next = isReversed ? sources.compactMap(\.last).max() : sources.compactMap(\.first).min()
-        guard let next else { return nil }
-        for index in sources.indices {
-            if isReversed {
-                if sources[index].last == next { sources[index].removeLast() }
-            } else if sources[index].first == next {
-                sources[index].removeFirst()
-            }
-        }
-        return next
     }
 
     /// Deletes entries of a stream for everybody. Dead letters stay.
@@ -138,14 +77,5 @@ extension BrokerState {
             try drop(owed, from: subscription)
         }
         return present.count
-    }
-}
-
-extension Subscription {
-    /// The fresh messages of a lane in publish order. When none left out of turn, nothing is copied.
-    func fresh(_ lane: Int) -> ArraySlice<MessageID> {
-        let ids = topic.lanes[lane].from(cursors[lane])
-        if slots.isEmpty && ahead.isEmpty { return ids }
-        return ids.filter { slots[$0] == nil && !ahead.contains($0) }[...]
     }
 }

@@ -274,8 +274,7 @@ extension BrokerState {
         _ notice: inout Notice, _ subscription: Subscription, _ session: Session, _ consumer: Consumer?,
         milliseconds: Int64?, now: Now
     ) {
-        if let entry = messages[notice.id] { subscription.claim(notice.id, entry) }
-        if let key = extras[notice.id]?.orderingKey { subscription.hold(key, for: notice.id) }
+        if !extras.isEmpty, let key = extras[notice.id]?.orderingKey { subscription.hold(key, for: notice.id) }
         let settings = subscription.settings
         let duration =
             milliseconds == .max
@@ -291,7 +290,9 @@ extension BrokerState {
         }
         session.leases.insert(lease.id)
         consumer?.unsettled += 1
-        move(subscription.id, notice.id, to: .leased(lease.id))
+        let place = Slot.Place.leased(lease.id)
+        let isClaimed = messages[notice.id].map { subscription.claim(notice.id, $0, as: place) } ?? false
+        if !isClaimed { move(subscription.id, notice.id, to: place) }
         notice.consumer = consumer?.id ?? ConsumerID(rawValue: 0)
         notice.lease = lease.id
         notice.leaseMilliseconds = duration

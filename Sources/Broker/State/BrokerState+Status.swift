@@ -59,15 +59,14 @@ extension BrokerState {
 
     /// Live messages of a topic in publish order.
     func peek(_ topic: Topic, from: MessageID, limit: UInt32) -> [Notice] {
-        var ids: Set<MessageID> = []
-        for subscription in topic.subscriptions { ids.formUnion(subscription.slots.keys.filter { $0 >= from }) }
-        for lane in topic.lanes {
-            // As many of each lane as the page can hold are enough.
-            let waiting = lane.from(lane.start).lazy.filter { [messages] in $0 >= from && messages[$0] != nil }
-            ids.formUnion(waiting.prefix(Page.messagesMax))
+        var ids = MergedIDs(from: from)
+        for lane in topic.lanes { ids.add(lane: lane.from(lane.start)) }
+        for subscription in topic.subscriptions {
+            subscription.addSlots(to: &ids)
+            ids.add(subscription.dead)
         }
         var page = Page()
-        for id in ids.sorted() {
+        while let id = ids.next() {
             guard let entry = messages[id] else { continue }
             let notice = Notice(
                 id: id, subscription: SubscriptionName(topic: topic.name), address: entry.address)

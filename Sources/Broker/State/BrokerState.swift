@@ -52,6 +52,8 @@ final class BrokerState {
     var messages = MessageTable()
     /// What only some messages have.
     var extras: [MessageID: MessageExtras] = [:]
+    /// How many subscriptions have given a message up, for those that at least one has.
+    var deadOwed: [MessageID: UInt16] = [:]
     /// Messages that wait for their deliver-at, by the wall clock.
     var delayed = Heap<DelayedEntry>()
     /// Messages that wait after a verdict, by the steady clock.
@@ -129,7 +131,6 @@ final class BrokerState {
         for id in subscriptions.keys.sorted() {
             guard let subscription = subscriptions[id] else { continue }
             subscription.acknowledged = 0
-            subscription.returnClaimed { messages[$0]?.priority ?? 0 }
             markDirty(subscription)
         }
     }

@@ -203,7 +203,6 @@ extension BrokerState {
 
     /// The group goes on behind this message: what was not handed out before it is dropped.
     func skip(through id: MessageID, _ subscription: Subscription) throws(BrokerError) {
-        let waiting = list(subscription, 0..<listCount(subscription)).filter { $0 <= id }.sorted()
-        try drop(waiting, from: subscription)
+        try drop(subscription.waiting(through: id), from: subscription)
     }
 }

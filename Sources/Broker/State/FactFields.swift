@@ -77,7 +77,7 @@ extension ByteReader {
     mutating func messageID() throws(Malformed) -> MessageID {
         let at = offset
         let number = try u64("message id")
-        guard number < .max else { throw Malformed(offset: at, what: "message id \(number)") }
+        guard number <= OrderedIDs.idMax else { throw Malformed(offset: at, what: "message id \(number)") }
         return MessageID(rawValue: number)
     }
 

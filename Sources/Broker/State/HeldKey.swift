@@ -27,8 +27,7 @@ extension Subscription {
 
     /// A ready message whose key is held leaves the row until the key is free.
     func block(_ id: MessageID, _ entry: MessageEntry, _ key: String) {
-        claim(id, entry)
-        move(id, to: .blocked, priority: entry.priority)
+        if !claim(id, entry, as: .blocked) { _ = move(id, to: .blocked, priority: entry.priority) }
         keys[key]?.waiting.insert(HeldKey.Waiting(priority: entry.priority, message: id))
     }
 

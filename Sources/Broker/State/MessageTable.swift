@@ -16,8 +16,11 @@ struct MessageEntry {
     /// Whether its topic's lane holds it; delayed ones, and those found again behind younger ones, are not there.
     let isInLane: Bool
 
-    /// What a record is taken to have besides the body.
+    /// What a record is taken to have besides the body and the headers.
     static let overheadBytes = 128
+
+    /// Of the body and of the headers' keys and values.
+    var contentBytes: UInt32 { bytes - UInt32(Self.overheadBytes) }
 
     var address: RecordAddress {
         get { RecordAddress(position: position, offset: Int(offset)) }

@@ -9,6 +9,8 @@ struct Slot {
         case dead
         /// Ready, but another message of its ordering key is in flight or waits for its retry.
         case blocked
+
+        var isDead: Bool { if case .dead = self { true } else { false } }
     }
 
     var place: Place

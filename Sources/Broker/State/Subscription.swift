@@ -2,9 +2,9 @@ import BrokerProtocol
 
 /// A named reader of a topic.
 ///
-/// A message that it owes a verdict is either *fresh* (at or behind the cursor of its lane, costs nothing here) or has a
-/// ``Slot``. A slot is made at the first delivery; fresh messages that leave out of turn are remembered in `ahead`
-/// until the cursor passes them.
+/// A message that it owes a verdict is either *fresh* (at or behind the cursor of its lane, costs nothing here) or has
+/// a ``Slot``, made at the first delivery at the latest. What leaves a lane out of turn is remembered in `ahead` until
+/// the cursor passes it. Each slot's id stands in the one ordered set of its place.
 final class Subscription {
     let id: SubscriptionID
     unowned let topic: Topic
@@ -13,25 +13,26 @@ final class Subscription {
     /// Nil: it follows its topic.
     var ownSettings: DeliverySettings?
 
-    /// Index of the next fresh message, by lane.
+    /// Whether each message gets its slot when it is published, so that its lane has no say in the order.
+    private(set) var isQueued = false
+    /// Index of the next fresh message, by lane; that message is fresh, or the lane ends there.
     private(set) var cursors: [UInt64]
-    private(set) var ahead: Set<MessageID> = []
+    /// What a lane holds behind the cursor and is not fresh any more.
+    private(set) var ahead = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
     private(set) var slots: [MessageID: Slot] = [:]
-    private(set) var dead: Set<MessageID> = [] {
-        didSet { deadInOrder = nil }
-    }
-    /// Made for the first page of a listing, kept for the others.
-    private var deadInOrder: [MessageID]?
-    /// Ready messages that have a slot, by lane. An entry is a hint: the slot says what is true.
-    private var returned = [Heap<MessageID>](repeating: Heap(), count: Topic.priorities)
+    /// Ready messages that have a slot, by lane.
+    private(set) var returned = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
+    /// By lane.
+    private(set) var blocked = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
+    private(set) var leased = OrderedIDs()
+    private(set) var delayed = OrderedIDs()
+    private(set) var dead = OrderedIDs()
 
     private(set) var freshCount = 0
     private var readySlotCount = 0
     private(set) var blockedCount = 0
     /// The ordering keys that a message holds.
     var keys: [String: HeldKey] = [:]
-    private(set) var leasedCount = 0
-    private(set) var delayedCount = 0
     var delivered: UInt64 = 0
     var acknowledged: UInt64 = 0
 
@@ -53,6 +54,8 @@ final class Subscription {
     }
 
     var settings: DeliverySettings { ownSettings ?? topic.settings.delivery }
+    var leasedCount: Int { leased.count }
+    var delayedCount: Int { delayed.count }
     /// What could be delivered at once.
     var readyCount: Int { freshCount + readySlotCount }
     /// Messages without a final verdict, dead letters left out.
@@ -63,154 +66,171 @@ final class Subscription {
     /// A message was appended to the topic's lane.
     func addFresh() { freshCount += 1 }
 
+    /// A message was appended to the topic's lane for others; here it has a slot.
+    func passLast(lane: Int) { cursors[lane] = topic.lanes[lane].end }
+
     /// Makes all of a lane from `index` on fresh; for a new subscription. `isLive` says which ids still exist.
     func begin(lane: Int, at index: UInt64, isLive: (MessageID) -> Bool) -> [MessageID] {
         cursors[lane] = index
-        let ids = topic.lanes[lane].from(index)
-        let live = ids.filter(isLive)
-        for id in ids where !isLive(id) { ahead.insert(id) }
+        var live: [MessageID] = []
+        for id in topic.lanes[lane].from(index) {
+            if isLive(id) {
+                live.append(id)
+            } else if live.isEmpty {
+                cursors[lane] += 1
+            } else {
+                ahead[lane].insert(id)
+            }
+        }
         freshCount += live.count
-        return Array(live)
+        return live
     }
 
     func isFresh(_ id: MessageID, _ entry: MessageEntry) -> Bool {
-        isUnpassed(id, entry) && slots[id] == nil && !ahead.contains(id)
-    }
-
-    private func isUnpassed(_ id: MessageID, _ entry: MessageEntry) -> Bool {
         let lane = Int(entry.priority)
-        return entry.isInLane && cursors[lane] < topic.lanes[lane].end && id >= topic.lanes[lane][cursors[lane]]
+        guard entry.isInLane, let first = firstFresh(lane), id >= first else { return false }
+        return id == first || !ahead[lane].contains(id)
     }
 
-    func owes(_ id: MessageID, _ entry: MessageEntry) -> Bool { slots[id] != nil || isFresh(id, entry) }
+    func owes(_ id: MessageID, _ entry: MessageEntry) -> Bool { isFresh(id, entry) || slots[id] != nil }
 
     private func firstFresh(_ lane: Int) -> MessageID? {
-        while cursors[lane] < topic.lanes[lane].end {
-            let id = topic.lanes[lane][cursors[lane]]
-            if slots[id] == nil && !ahead.contains(id) { return id }
-            pass(lane)
-        }
-        return nil
+        let cursor = cursors[lane]
+        return cursor < topic.lanes[lane].end ? topic.lanes[lane][cursor] : nil
     }
 
-    /// Moves the cursor over one message that is fresh no more.
-    private func pass(_ lane: Int) {
-        ahead.remove(topic.lanes[lane][cursors[lane]])
-        cursors[lane] += 1
-        if cursors[lane] % Topic.trimStep == 0 { topic.trim(lane: lane) }
-    }
+    func freshCount(lane: Int) -> Int { Int(topic.lanes[lane].end - cursors[lane]) - ahead[lane].count }
 
-    /// A message that the cursor has not passed is over.
+    /// A message is fresh no more. The cursor moves over it, and over those that left before their turn.
     private func leave(_ id: MessageID, _ lane: Int) {
-        ahead.insert(id)
-        if topic.lanes[lane][cursors[lane]] == id { pass(lane) }
-    }
-
-    private func firstReturned(_ lane: Int) -> MessageID? {
-        while let id = returned[lane].first {
-            if slots[id]?.place == .ready { return id }
-            returned[lane].removeFirst()
+        if firstFresh(lane) != id {
+            ahead[lane].insert(id)
+            return
         }
-        return nil
+        repeat {
+            cursors[lane] += 1
+            if cursors[lane] % Topic.trimStep == 0 { topic.trim(lane: lane) }
+        } while !ahead[lane].isEmpty && firstFresh(lane).map { ahead[lane].remove($0) } ?? false
     }
 
-    /// The message to deliver next: by priority, then in publish order. It stays where it is until ``claim(_:_:)``.
+    /// The message to deliver next: by priority, then in publish order. It stays where it is.
     func next() -> MessageID? {
         if readyCount == 0 { return nil }
         for lane in (0..<Topic.priorities).reversed() {
-            switch (firstFresh(lane), firstReturned(lane)) {
-            case (nil, nil): continue
-            case (let id?, nil), (nil, let id?): return id
-            case (let fresh?, let returned?): return min(fresh, returned)
+            let fresh = firstFresh(lane)
+            if returned[lane].isEmpty {
+                if let fresh { return fresh }
+            } else if let first = returned[lane].first {
+                return fresh.map { min($0, first) } ?? first
             }
         }
         assert(readyCount == 0, "ready messages that no lane holds")
         return nil
     }
 
-    /// Gives a message that is owed its slot.
-    func claim(_ id: MessageID, _ entry: MessageEntry) {
+    /// Gives a fresh message its slot, in this place.
+    /// - Returns: False when it was not fresh; nothing changed then.
+    @discardableResult
+    func claim(_ id: MessageID, _ entry: MessageEntry, as place: Slot.Place = .ready) -> Bool {
+        guard isFresh(id, entry) else { return false }
         let lane = Int(entry.priority)
-        if isFresh(id, entry) {
-            freshCount -= 1
-            slots[id] = Slot(place: .ready)
-            readySlotCount += 1
-            if topic.lanes[lane][cursors[lane]] == id { pass(lane) }
-        } else if returned[lane].first == id {
-            returned[lane].removeFirst()
-        }
+        freshCount -= 1
+        leave(id, lane)
+        slots[id] = Slot(place: place)
+        enter(place, id, lane)
+        return true
     }
 
-    /// After replay: what was handed out when the broker ended is ready again.
-    func returnClaimed(priority: (MessageID) -> UInt8) {
-        for lane in returned.indices { returned[lane] = Heap() }
-        for (id, slot) in slots where slot.place == .ready { returned[Int(priority(id))].insert(id) }
+    // MARK: Two ways in
+
+    /// From here on each message gets its slot when it is published; the fresh ones get theirs now.
+    func becomeQueued() {
+        isQueued = true
+        for lane in 0..<Topic.priorities {
+            for id in topic.lanes[lane].from(cursors[lane]) where !ahead[lane].contains(id) {
+                slots[id] = Slot(place: .ready)
+                enter(.ready, id, lane)
+            }
+            ahead[lane] = OrderedIDs()
+            cursors[lane] = topic.lanes[lane].end
+        }
+        freshCount = 0
+        topic.trim()
+    }
+
+    /// From here on it follows the lanes again; what has a slot keeps it.
+    func becomeLane() {
+        isQueued = false
+        for lane in 0..<Topic.priorities { assert(cursors[lane] == topic.lanes[lane].end) }
     }
 
     // MARK: Slots
 
-    /// A message that enters with a slot: delayed, or found again behind younger ones.
+    /// A message that enters with a slot: delayed, queued, or found again behind younger ones.
     func add(_ id: MessageID, _ slot: Slot, priority: UInt8) {
         assert(slots[id] == nil)
         slots[id] = slot
-        count(slot.place, id, by: 1)
-        if slot.place == .ready { returned[Int(priority)].insert(id) }
+        enter(slot.place, id, Int(priority))
     }
 
-    private func count(_ place: Slot.Place, _ id: MessageID, by step: Int) {
+    private func enter(_ place: Slot.Place, _ id: MessageID, _ lane: Int) {
         switch place {
-        case .ready: readySlotCount += step
-        case .leased: leasedCount += step
-        case .delayed: delayedCount += step
-        case .blocked: blockedCount += step
-        case .dead: if step > 0 { dead.insert(id) } else { dead.remove(id) }
+        case .ready:
+            readySlotCount += 1
+            returned[lane].insert(id)
+        case .leased: leased.insert(id)
+        case .delayed: delayed.insert(id)
+        case .blocked:
+            blockedCount += 1
+            blocked[lane].insert(id)
+        case .dead: dead.insert(id)
         }
     }
 
-    /// - Returns: False when the subscription does not owe this message a verdict.
-    func remove(_ id: MessageID, _ entry: MessageEntry) -> Bool {
+    private func exit(_ place: Slot.Place, _ id: MessageID, _ lane: Int) {
+        switch place {
+        case .ready:
+            readySlotCount -= 1
+            returned[lane].remove(id)
+        case .leased: leased.remove(id)
+        case .delayed: delayed.remove(id)
+        case .blocked:
+            blockedCount -= 1
+            blocked[lane].remove(id)
+        case .dead: dead.remove(id)
+        }
+    }
+
+    /// What a message was to a subscription that owes it no more.
+    enum Removal {
+        case fresh
+        case slot(Slot.Place)
+    }
+
+    /// - Returns: Nil when the subscription does not owe this message a verdict.
+    func remove(_ id: MessageID, _ entry: MessageEntry) -> Removal? {
+        let lane = Int(entry.priority)
         if let slot = slots.removeValue(forKey: id) {
-            count(slot.place, id, by: -1)
-            if isUnpassed(id, entry) { leave(id, Int(entry.priority)) }
-            return true
+            exit(slot.place, id, lane)
+            return .slot(slot.place)
         }
-        guard isFresh(id, entry) else { return false }
+        guard isFresh(id, entry) else { return nil }
         freshCount -= 1
-        leave(id, Int(entry.priority))
-        return true
+        leave(id, lane)
+        return .fresh
     }
 
-    func move(_ id: MessageID, to place: Slot.Place, priority: UInt8) {
-        guard let old = slots[id]?.place else { return }
-        count(old, id, by: -1)
-        slots[id]?.place = place
-        count(place, id, by: 1)
-        if place == .ready { returned[Int(priority)].insert(id) }
+    /// - Returns: Where it was; nil when it has no slot.
+    func move(_ id: MessageID, to place: Slot.Place, priority: UInt8) -> Slot.Place? {
+        guard let index = slots.index(forKey: id) else { return nil }
+        let old = slots.values[index].place
+        exit(old, id, Int(priority))
+        slots.values[index].place = place
+        enter(place, id, Int(priority))
+        return old
     }
 
     func amend(_ id: MessageID, _ change: (inout Slot) -> Void) {
-        if slots[id] != nil { change(&slots[id]!) }
-    }
-
-    /// Dead letters by id, from `first` on.
-    func deadLetters(from first: MessageID = MessageID(rawValue: 0), limit: Int = .max) -> [MessageID] {
-        let ids = deadInOrder ?? dead.sorted()
-        deadInOrder = ids
-        var index = 0
-        var end = ids.count
-        while index < end {
-            let middle = (index + end) / 2
-            if ids[middle] < first { index = middle + 1 } else { end = middle }
-        }
-        return Array(ids[index...].prefix(limit))
-    }
-
-    /// Every message that it owes a verdict, in id order.
-    func owed() -> [MessageID] {
-        var ids = Array(slots.keys)
-        for lane in 0..<Topic.priorities {
-            ids += topic.lanes[lane].from(cursors[lane]).filter { slots[$0] == nil && !ahead.contains($0) }
-        }
-        return ids.sorted()
+        if let index = slots.index(forKey: id) { change(&slots.values[index]) }
     }
 }

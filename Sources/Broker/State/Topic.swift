@@ -16,6 +16,11 @@ final class Topic {
     private(set) var lanes = [SlidingArray<MessageID>](repeating: SlidingArray(), count: priorities)
     /// Live messages.
     var messageCount = 0
+    /// Messages that at least one subscription still has to deliver or settle: it owes them a verdict, and they are
+    /// not dead there.
+    private(set) var openCount = 0
+    /// Bytes of the open messages' bodies and headers.
+    private(set) var openBytes: UInt64 = 0
     var published: UInt64 = 0
     /// The last message that was published here, also when it is gone.
     var newest: StreamPosition?
@@ -42,6 +47,16 @@ final class Topic {
     /// A subscription is gone: perhaps it was the last to hold something.
     func trim() {
         for lane in 0..<Self.priorities { trim(lane: lane) }
+    }
+
+    func open(_ entry: MessageEntry) {
+        openCount += 1
+        openBytes += UInt64(entry.contentBytes)
+    }
+
+    func close(_ entry: MessageEntry) {
+        openCount -= 1
+        openBytes -= UInt64(entry.contentBytes)
     }
 
     // MARK: Dedup

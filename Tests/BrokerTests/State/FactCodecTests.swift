@@ -13,7 +13,7 @@ import Testing
             dedupID: "d",
             headers: [Header("k", "v"), Header("", "ü")], body: [0, 255])
         let bare = PublishedMessage(
-            id: id(.max - 1), topic: topic, publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
+            id: id(OrderedIDs.idMax), topic: topic, publishedAt: time, priority: 0, orderingKey: nil, deliverAt: nil,
             expiresAt: nil, dedupID: nil,
             headers: [], body: [])
         let slots = [

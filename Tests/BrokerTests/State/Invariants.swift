@@ -41,7 +41,7 @@ extension BrokerState {
             }
             agree("\(name) leased", subscription.leasedCount, leased)
             agree("\(name) delayed", subscription.delayedCount, delayed)
-            agree("\(name) dead", subscription.dead, Set(subscription.slots.filter { $0.value.place == .dead }.keys))
+            found += disagreementsOfPlaces(subscription)
             agree("\(name) its topic knows it", topics[subscription.topic.id] === subscription.topic, true)
         }
         agree("messages", messages.count, owedBy.count)
@@ -52,8 +52,74 @@ extension BrokerState {
             agree(
                 "messages of \(topic.name)", topic.messageCount, owedBy.keys.count { messages[$0]?.topic == topic.id })
         }
+        found += disagreementsOfOpen()
         for id in extras.keys where messages[id] == nil { found.append("extras of \(id), which is no message") }
         return found + disagreementsOfLeases() + disagreementsOfSegments(owedBy.keys.compactMap { messages[$0] })
+    }
+
+    /// Each slot's id stands in the one ordered set of its place, and the cursors know what is fresh.
+    private func disagreementsOfPlaces(_ subscription: Subscription) -> [String] {
+        var found: [String] = []
+        func agree(_ what: String, _ kept: OrderedIDs, _ isThere: (MessageID, Slot.Place) -> Bool) {
+            let counted = subscription.slots.filter { isThere($0.key, $0.value.place) }.keys.sorted()
+            if Array(kept.from()) != counted || kept.count != counted.count {
+                found.append("\(subscription.name) \(what): kept \(Array(kept.from())), counted \(counted)")
+            }
+        }
+        agree("dead", subscription.dead) { $1 == .dead }
+        agree("leased", subscription.leased) { if case .leased = $1 { true } else { false } }
+        agree("delayed", subscription.delayed) { if case .delayed = $1 { true } else { false } }
+        for lane in 0..<Topic.priorities {
+            agree("returned \(lane)", subscription.returned[lane]) {
+                $1 == .ready && messages[$0].map { Int($0.priority) } == lane
+            }
+            agree("blocked \(lane)", subscription.blocked[lane]) {
+                $1 == .blocked && messages[$0].map { Int($0.priority) } == lane
+            }
+            let behind = subscription.topic.lanes[lane].from(subscription.cursors[lane])
+            let ahead = Array(subscription.ahead[lane].from())
+            if !Set(ahead).isSubset(of: behind) || behind.first.map(ahead.contains) ?? false {
+                found.append("\(subscription.name) ahead \(lane): \(ahead) of \(behind)")
+            }
+            if subscription.isQueued && !behind.isEmpty {
+                found.append("\(subscription.name) is queued, but its cursor is not at the end of lane \(lane)")
+            }
+            let waiting = subscription.owed().filter { id in
+                guard messages[id].map({ Int($0.priority) }) == lane else { return false }
+                let place = subscription.slots[id]?.place ?? .ready
+                return place == .ready || place == .blocked
+            }
+            if subscription.waiting(lane: lane, 0..<subscription.waitingCount(lane: lane)) != waiting {
+                found.append("\(subscription.name) list of lane \(lane) is not \(waiting)")
+            }
+            for index in waiting.indices where subscription.waiting(lane: lane, index..<index + 1) != [waiting[index]] {
+                found.append("\(subscription.name) index \(index) of lane \(lane) is not \(waiting[index])")
+            }
+        }
+        return found
+    }
+
+    private func disagreementsOfOpen() -> [String] {
+        var found: [String] = []
+        var dead: [MessageID: UInt16] = [:]
+        for topic in topics.values {
+            var open: Set<MessageID> = []
+            for subscription in topic.subscriptions {
+                for id in subscription.owed() {
+                    if subscription.slots[id]?.place == .dead { dead[id, default: 0] += 1 } else { open.insert(id) }
+                }
+            }
+            let bytes = open.reduce(0) { $0 + UInt64(messages[$1]?.contentBytes ?? 0) }
+            if topic.openCount != open.count || topic.openBytes != bytes {
+                found.append(
+                    "open of \(topic.name): kept \(topic.openCount), \(topic.openBytes) bytes, "
+                        + "counted \(open.count), \(bytes) bytes")
+            }
+            let entries = entries(of: topic, from: .message(MessageID(rawValue: 0)), limit: .max)
+            if entries != open.sorted() { found.append("entries of \(topic.name): \(entries), counted \(open)") }
+        }
+        if dead != deadOwed { found.append("dead: kept \(deadOwed), counted \(dead)") }
+        return found
     }
 
     private func disagreementsOfLeases() -> [String] {
