@@ -34,7 +34,7 @@ public final class LocalSession: MessageBroker {
         self.mailbox = mailbox
     }
 
-    /// `UNSUPPORTED` for what has a call of its own: ``deliveries(of:credit:start:leaseMilliseconds:)`` subscribes, and a
+    /// `UNSUPPORTED` for what has a call of its own: ``deliveries(of:credit:start:leaseMilliseconds:weight:)`` subscribes, and a
     /// session greets nobody.
     public func perform(_ request: Request) async throws(BrokerError) -> Response {
         switch request {
@@ -77,7 +77,8 @@ public final class LocalSession: MessageBroker {
     }
 
     public func deliveries(
-        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) async throws(BrokerError) -> DeliveryStream {
         let (stream, continuation) = AsyncThrowingStream<Delivery, any Error>.makeStream()
         let consumer = shared.with { shared in
@@ -89,7 +90,7 @@ public final class LocalSession: MessageBroker {
         let response = try await answer(
             to: .subscribe(
                 consumer: consumer, subscription: subscription, credit: credit, start: start,
-                leaseMilliseconds: leaseMilliseconds))
+                leaseMilliseconds: leaseMilliseconds, weight: weight))
         if case .refused(let error) = response {
             shared.with { _ = $0.streams.removeValue(forKey: consumer) }
             throw error

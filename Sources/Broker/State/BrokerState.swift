@@ -35,7 +35,10 @@ struct StateLimits: Hashable, Sendable {
 /// Dictionaries are for lookups; whatever has an effect goes in the order of ids or of creation.
 final class BrokerState {
     var limits: StateLimits {
-        didSet { for id in subscriptions.keys.sorted() { subscriptions[id].map(markDirty) } }
+        didSet {
+            for id in sessions.keys.sorted() { sessions[id].map(rejoin) }
+            for id in subscriptions.keys.sorted() { subscriptions[id].map(markDirty) }
+        }
     }
     var journal: any Journal
     let segmentBytes: UInt64
@@ -79,6 +82,10 @@ final class BrokerState {
     var dirty: [Subscription] = []
     /// Subscriptions that could hand out nothing because the log is full.
     var stalled: [Subscription] = []
+    /// When subscriptions go on that wait for tokens of their rates, on the monotonic clock.
+    var wakes = Heap<SubscriptionWake>()
+    /// Subscriptions whose ordering keys are parked by dead letters.
+    var parkingCount = 0
     /// Subscriptions that go on in the next turn, because looking for a free ordering key took long enough.
     var unfinished: [Subscription] = []
     private(set) var isDraining = false
@@ -149,6 +156,7 @@ final class BrokerState {
     /// - Parameter isAwaited: Whether later effects wait until the record is durable.
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
+        let facts = parkingCount == 0 ? facts : parking(facts)
         if transaction != nil { return try gather(facts, isAwaited: isAwaited) }
         let (payload, offsets) = FactCodec.encode(facts)
         var head: [UInt8] = []

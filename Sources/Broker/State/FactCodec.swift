@@ -58,6 +58,8 @@ extension Fact {
         case .restated: 13
         case .deduplicated: 14
         case .counted: 15
+        case .keyParked: 25
+        case .keyReleased: 26
         }
     }
 
@@ -100,6 +102,8 @@ extension Fact {
             writer.message(message)
             writer.u32(UInt32(slots.count))
             for slot in slots { writer.slot(slot) }
+        case .keyParked(let id, let key, let message): writer.keyParked(id, key, message)
+        case .keyReleased(let id, let keys): writer.keyReleased(id, keys)
         case .deduplicated(let topic, let entries):
             writer.u32(topic.rawValue)
             writer.u32(UInt32(entries.count))
@@ -161,6 +165,8 @@ extension Fact {
             self = .counted(
                 nextMessage: try reader.messageID(), nextTopic: try reader.topicID(),
                 nextSubscription: try reader.subscriptionID())
+        case 25: self = try .keyParked(reading: &reader)
+        case 26: self = .keyReleased(try reader.subscriptionID(), try reader.keys())
         case let other: throw FactCodec.Malformed(offset: at, what: "there is no fact of kind \(other)")
         }
     }

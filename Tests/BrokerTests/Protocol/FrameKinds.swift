@@ -7,6 +7,7 @@ enum RequestKind: CaseIterable {
     case topicCreate, topicSet, topicDelete, topicList
     case subscriptionCreate, subscriptionSet, subscriptionDelete
     case status, peek, deadList, deadRedrive, deadPurge
+    case keyList, keyRelease
 
     init(_ request: Request) {
         switch request {
@@ -32,12 +33,15 @@ enum RequestKind: CaseIterable {
         case .deadList: self = .deadList
         case .deadRedrive: self = .deadRedrive
         case .deadPurge: self = .deadPurge
+        case .keyList: self = .keyList
+        case .keyRelease: self = .keyRelease
         }
     }
 }
 
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+    case keys
 
     init(_ response: Response) {
         switch response {
@@ -53,6 +57,7 @@ enum ResponseKind: CaseIterable {
         case .messages: self = .messages
         case .deadLetters: self = .deadLetters
         case .count: self = .count
+        case .keys: self = .keys
         }
     }
 }
