@@ -10,10 +10,11 @@ CHECKED = --explicit-target-dependency-import-check error $(SWIFT_BUILD_FLAGS)
 # The standard library is linked in, so that a service needs no toolchain on its machine.
 RELEASE = -c release --static-swift-stdlib $(CHECKED)
 
-.PHONY: help setup demo build test lint format bench crash install uninstall test-systemd clean
+.PHONY: help setup demo build test lint format bench bench-peers crash redis-conformance install uninstall test-systemd \
+	clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 	@echo "  variables: ORDERS=$(ORDERS) CYCLES=$(CYCLES) PREFIX=$(PREFIX) DESTDIR= SWIFT_BUILD_FLAGS="
 
 setup: ## install missing Debian packages
@@ -38,8 +39,14 @@ format: ## format the sources
 bench: build ## measure throughput and latency
 	@scripts/bench
 
+bench-peers: build ## brokerd beside Redis, beanstalkd, JetStream and RabbitMQ; writes Benchmarks/RESULTS.md; QUICK=1 to try
+	@scripts/bench-peers
+
 crash: setup ## kill -9 at random moments, CYCLES=200 times, with an independent checker
 	CRASH_CYCLES=$(CYCLES) $(SWIFT) test $(CHECKED) --filter Crash
+
+redis-conformance: build ## compare every command's replies with a real redis-server's
+	@scripts/redis-conformance
 
 test-systemd: build ## boot a Debian with systemd and run the services in it (needs root)
 	@scripts/test-systemd

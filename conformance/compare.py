@@ -18,9 +18,9 @@ HERE = pathlib.Path(__file__).parent
 
 def main():
     options = arguments()
-    path = shutil.which(options.redis)
+    path = shutil.which(options.redis) or shutil.which("redis-check-rdb")
     if path is None:
-        sys.exit(f"redis-conformance: no {options.redis}; scripts/setup redis installs it")
+        sys.exit(f"redis-conformance: no {options.redis}; scripts/setup installs it")
     left = right = servers.redis(path)
     if not options.self:
         brokerd = shutil.which(pathlib.Path(options.brokerd).resolve())
@@ -33,8 +33,9 @@ def main():
     allowed = accepted.Accepted(HERE / "accepted.txt")
     started = time.monotonic()
     counts = {"replies": 0, "accepted": 0, "differences": 0}
-    for each in chosen:
-        compare(each, left, right, allowed, options, counts)
+    with futures.ThreadPoolExecutor(options.jobs) as pool:
+        for each, transcripts in zip(chosen, pool.map(lambda each: play(each, left, right), chosen)):
+            compare(each, transcripts, allowed, options, counts)
     stale = [] if options.self else allowed.unused({each.name for each in chosen})
     for number, name, statement in stale:
         print(f"accepted.txt:{number}: no such difference any more: {name} | {statement}")
@@ -51,6 +52,7 @@ def arguments():
     parser.add_argument("names", nargs="*", metavar="NAME", help="a sequence `file/name`, or all of a `file`")
     parser.add_argument("--brokerd", default=".build/release/brokerd", metavar="PATH", help="default: %(default)s")
     parser.add_argument("--redis", default="redis-server", metavar="PATH", help="default: %(default)s")
+    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="sequences at once; default: %(default)s")
     parser.add_argument("--self", action="store_true", help="compare Redis with itself: the sequences must be stable")
     parser.add_argument("--show", action="store_true", help="print Redis's replies, too")
     parser.add_argument("--suggest", action="store_true", help="print differences as lines for accepted.txt")
@@ -73,9 +75,12 @@ def run(each, start):
         return lines
 
 
-def compare(each, left, right, allowed, options, counts):
+def play(each, left, right):
     with futures.ThreadPoolExecutor(2) as pool:
-        transcripts = list(pool.map(lambda start: run(each, start), (left, right)))
+        return list(pool.map(lambda start: run(each, start), (left, right)))
+
+
+def compare(each, transcripts, allowed, options, counts):
     if options.show:
         print(f"== {each.label}")
     for (statement, expected), (_, found) in zip(*transcripts):

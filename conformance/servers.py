@@ -14,14 +14,15 @@ START_SECONDS = 20
 class Server:
     """One running server; ends with the `with` block."""
 
-    def __init__(self, name, arguments):
+    def __init__(self, name, arguments, program=None):
         self.name = name
         self.directory = tempfile.mkdtemp(prefix="conformance-")
         self.port = free_port()
         with open(f"{self.directory}/output", "wb") as output:
             self.process = subprocess.Popen(
-                arguments(self.directory, self.port), stdout=output, stderr=subprocess.STDOUT, cwd=self.directory
-            )
+                arguments(self.directory, self.port), executable=program, stdout=output, stderr=subprocess.STDOUT,
+                cwd=self.directory,
+            )  # fmt: skip
 
     def __enter__(self):
         deadline = time.monotonic() + START_SECONDS
@@ -56,13 +57,15 @@ class Server:
 
 
 def redis(path):
+    """Debian's redis-tools has the whole server as redis-check-rdb, which looks at the name that it is called by."""
+
     def arguments(directory, port):
         return [
-            path, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "",
+            "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "",
             "--appendonly", "yes", "--appendfsync", "always",
         ]  # fmt: skip
 
-    return lambda: Server("redis-server", arguments)
+    return lambda: Server("redis-server", arguments, path)
 
 
 def brokerd(path):

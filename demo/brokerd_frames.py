@@ -19,6 +19,7 @@ REQUESTS = {
     "topic_delete": 0x22, "topic_list": 0x23, "subscription_create": 0x24, "subscription_set": 0x25,
     "subscription_delete": 0x26, "status": 0x27, "peek": 0x28, "dead_list": 0x30, "dead_redrive": 0x31,
     "dead_purge": 0x32, "key_list": 0x49, "key_release": 0x4A,
+    "dead_purge": 0x32, "history": 0x4B,
 }
 STARTS = {"beginning": 0, "now": 1, "time": 2, "message": 3}
 
@@ -193,6 +194,14 @@ def _write_versions(writer: Writer, versions: list[int]) -> None:
         writer.put("B", version)
 
 
+def _write_history_query(writer: Writer, query: int | tuple[str, str]) -> None:
+    if isinstance(query, int):
+        writer.put("BQ", 0, query)
+    else:
+        writer.put("B", 1)
+        writer.header(query)
+
+
 def _write_optional_settings(writer: Writer, settings: dict[str, str] | None) -> None:
     writer.put("B", 0 if settings is None else 1)
     if settings is not None:
@@ -209,6 +218,7 @@ WRITE: dict[str, Callable[[Writer, Any], None]] = {
     "start": Writer.start,
     "topic settings": Writer.settings,
     "versions": _write_versions,
+    "history query": _write_history_query,
     "optional settings": _write_optional_settings,
 }
 REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -234,6 +244,7 @@ REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "dead_purge": (("text", "subscription"), ("ids", "ids")),
     "key_list": (("text", "subscription"), ("text", "after"), ("I", "limit"), ("B", "parked_only")),
     "key_release": (("text", "subscription"), ("texts", "keys")),
+    "history": (("history query", "query"), ("I", "limit")),
 }
 
 
@@ -339,6 +350,11 @@ class Reader:
             raise Malformed(f"byte {self.position - 1}: a key's state is 0 to 3, not {state}")
         return {"key": key, "state": state, "owner": self.one("Q"), "held": self.one("Q")}
 
+    def history_event(self) -> dict[str, Any]:
+        return {
+            "id": self.one("Q"), "event": self.one("B"), "at": self.optional(lambda: self.one("q")),
+            "topic": self.text(), "subscription": self.optional(self.text), "detail": self.text()}
+
     def settled(self) -> list[BrokerError | None]:
         count = self.one("I")
         if count > 10_000:
@@ -368,6 +384,7 @@ READ: dict[int, Callable[[Reader], Any]] = {
     0x8A: lambda reader: reader.list(reader.dead_letter),
     0x8B: lambda reader: reader.one("Q"),
     0x8F: lambda reader: reader.list(reader.key_status),
+    0x90: lambda reader: (reader.list(reader.history_event), reader.flag()),
 }
 
 

@@ -76,6 +76,8 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "peek": ("peek", 23, {"topic": "order.created", "from_id": 1001, "limit": 10}),
     "dead-list": ("dead_list", 24, {"subscription": "order.created@email", "from_id": 0, "limit": 100}),
     "dead-redrive": ("dead_redrive", 25, {"subscription": "order.created@email", "ids": []}),
+    "history": ("history", 27, {"query": 1001, "limit": 100}),
+    "history-of-a-header": ("history", 28, {"query": ("order", "4711"), "limit": 100}),
     "dead-purge": ("dead_purge", 26, {"subscription": "order.created@email", "ids": [1001, 1002]}),
     "key-list": ("key_list", 31, {
         "subscription": "order.created@email", "after": "customer-1", "limit": 100, "parked_only": 0}),
@@ -117,6 +119,12 @@ ANSWERS: dict[str, Any] = {
     "count": 3,
     "keys": [{"key": "customer-7", "state": 2, "owner": 1001, "held": 3},
              {"key": "customer-8", "state": 0, "owner": 1004, "held": 0}],
+    "history-answer": ([
+        {"id": 1001, "event": 1, "at": NEW_YEAR, "topic": "order.created", "subscription": None,
+         "detail": "12 bytes"},
+        {"id": 1001, "event": 2, "at": NEW_YEAR + 1000, "topic": "order.created", "subscription": "email",
+         "detail": "to email-1"},
+        {"id": 1001, "event": 3, "at": None, "topic": "order.created", "subscription": "email", "detail": ""}], False),
 }
 
 

@@ -1,125 +1,88 @@
-import BrokerProtocol
 import LinuxIO
 
 /// What one run does.
 struct Workload {
-    let name: String
-    let producers: Int
+    var dialect = DialectName.native
+    var endpoint = Endpoint.tcp(host: "127.0.0.1", port: 7470)
+    var label = "run"
+    var producers = 1
+    /// Of each subscription.
     var consumers = 0
     /// Unconfirmed publishes of a producer, and deliveries that a consumer holds.
-    let window: Int
+    var window = 1
     var topics = 1
+    var subscriptions = 1
     var bodyBytes = 256
     /// Publishes a second over all producers, on schedule whatever the answers do; nil: as fast as the window lets.
     var rate: Int?
+    /// Measured time; a fifth of it warms up before.
+    var seconds = 2.0
+    /// Publishes in all, or, without producers, deliveries that are waited for; then `seconds` is only the most that
+    /// it may take, and nothing warms up.
+    var messages: Int?
+    /// Leaves what was published where it is.
+    var keeps = false
+    /// False for a server that only answers: it has nothing to declare, count or delete.
+    var isStored = true
+    var idleConnections = 0
+    var disturbance = Disturbance.none
 
-    struct Result {
-        var messages = 0
-        var seconds = 0.0
-        var serverCPU = 0.0
-        var latencies = LatencyHistogram()
-        var messagesPerSecond: Double { Double(messages) / seconds }
-        var cpuPerMillion: Double { serverCPU / Double(max(messages, 1)) * 1_000_000 }
+    var plan: Plan {
+        Plan(label: label, topics: topics, subscriptions: subscriptions, payload: Payload(bytes: bodyBytes))
     }
 
-    /// Runs until `seconds` of measured time are over; a fifth of that warms up before.
-    func run(against server: ServerProcess, seconds: Double, label: String) throws -> Result {
-        let generator = try Generator(self, endpoint: server.endpoint, label: label)
-        try generator.run(seconds: seconds / 5)
-        generator.reset()
-        let cpu = server.cpuSeconds()
-        let start = Clocks.monotonicMicroseconds()
-        try generator.run(seconds: seconds)
-        var result = Result()
-        result.seconds = Double(Clocks.monotonicMicroseconds() - start) / 1e6
-        result.serverCPU = server.cpuSeconds() - cpu
-        result.messages = consumers > 0 ? generator.delivered : generator.confirmed
-        result.latencies = generator.latencies
-        if generator.refused > 0 { throw BenchError("\(generator.refused) publishes were refused") }
-        return result
+    /// What else happens to the broker meanwhile.
+    enum Disturbance: Equatable {
+        case none
+        /// A consumer with a large credit and a backlog that takes 4 KiB every 10 ms.
+        case slowConsumer
+        /// A producer of one body of this size each second.
+        case largeBody(bytes: Int)
     }
 }
 
-/// Drives all connections of a workload from one thread.
-private final class Generator {
-    private let connections: [LoadConnection]
-    private let rate: Int?
-    private var poller: Poller
-    private var confirmedBefore = 0
-    private var deliveredBefore = 0
+/// What a run has shown, one line of JSON.
+struct RunResult: Codable {
+    struct Latencies: Codable {
+        let count: UInt64
+        let p50: Double
+        let p99: Double
+        let p999: Double
 
-    init(_ workload: Workload, endpoint: Endpoint, label: String) throws {
-        var random = SystemRandomNumberGenerator()
-        let body = (0..<workload.bodyBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
-        let topics = (0..<workload.topics).map { TopicName("bench.\(label).\($0)")! }
-        var connections: [LoadConnection] = []
-        for index in 0..<workload.consumers {
-            connections.append(
-                try LoadConnection(
-                    .consumer(credit: workload.window), to: endpoint, topics: topics, body: [], topicOffset: index))
-        }
-        for index in 0..<workload.producers {
-            connections.append(
-                try LoadConnection(
-                    .producer(window: workload.rate == nil ? workload.window : .max), to: endpoint, topics: topics,
-                    body: body, topicOffset: index))
-        }
-        self.connections = connections
-        rate = workload.rate
-        poller = try Poller()
-        for (index, connection) in connections.enumerated() {
-            try poller.add(connection.descriptor.number, token: UInt64(index), interest: .read)
+        init(_ histogram: LatencyHistogram) {
+            count = histogram.total
+            p50 = histogram.quantile(0.5)
+            p99 = histogram.quantile(0.99)
+            p999 = histogram.quantile(0.999)
         }
     }
 
-    var confirmed: Int { connections.reduce(0) { $0 + $1.confirmed } - confirmedBefore }
-    var delivered: Int { connections.reduce(0) { $0 + $1.delivered } - deliveredBefore }
-    var refused: Int { connections.reduce(0) { $0 + $1.refused } }
-
-    var latencies: LatencyHistogram {
-        var all = LatencyHistogram()
-        for connection in connections { all.merge(connection.latencies) }
-        return all
-    }
-
-    func reset() {
-        confirmedBefore += confirmed
-        deliveredBefore += delivered
-        for connection in connections { connection.latencies = LatencyHistogram() }
-    }
-
-    func run(seconds: Double) throws {
-        let start = Clocks.monotonicMicroseconds()
-        let end = start + Int64(seconds * 1e6)
-        let producers = connections.filter(isProducer)
-        var scheduled = 0
-        while true {
-            let now = Clocks.monotonicMicroseconds()
-            if now >= end { return }
-            if let rate {
-                while start + Int64(scheduled) * 1_000_000 / Int64(rate) <= now {
-                    producers[scheduled % producers.count].publish(
-                        due: start + Int64(scheduled) * 1_000_000 / Int64(rate))
-                    scheduled += 1
-                }
-            } else {
-                for connection in producers { connection.fill(now: now) }
-            }
-            for (index, connection) in connections.enumerated() where connection.hasOutput {
-                let interest: Poller.Interest = try connection.flush() ? .read : [.read, .write]
-                if interest != connection.interest {
-                    connection.interest = interest
-                    try poller.modify(connection.descriptor.number, token: UInt64(index), interest: interest)
-                }
-            }
-            let wait = rate == nil ? Int32(100) : 0
-            for event in try poller.wait(milliseconds: wait) where event.isReadable {
-                try connections[Int(event.token)].read(now: Clocks.monotonicMicroseconds)
-            }
-        }
-    }
-
-    private func isProducer(_ connection: LoadConnection) -> Bool {
-        if case .producer = connection.role { true } else { false }
-    }
+    /// In the measured time: confirmed publishes, or deliveries when there are consumers (of one subscription).
+    var messages = 0
+    var seconds = 0.0
+    var perSecond = 0.0
+    var serverCPUSeconds = 0.0
+    var serverCPUPerMillion = 0.0
+    var serverPeakMiB = 0.0
+    /// Of one core.
+    var generatorCPUShare = 0.0
+    /// Microseconds from when a publish was due to its confirmation, and to its delivery.
+    var confirm: Latencies?
+    var delivery: Latencies?
+    /// In the whole run, warm-up and all.
+    var published = 0
+    var confirmed = 0
+    var delivered = 0
+    var duplicates = 0
+    var damaged = 0
+    /// Published and never delivered, over all subscriptions.
+    var missing = 0
+    /// What the server says it holds at the end; nil when there were consumers.
+    var held: Int?
+    /// Confirmations of the slowest producer as a share of the median's.
+    var slowestShare: Double?
+    /// From when the run began to connect.
+    var firstDeliverySeconds: Double?
+    /// What a connection that does nothing costs the server.
+    var idleKiB: Double?
 }

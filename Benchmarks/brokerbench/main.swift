@@ -2,45 +2,74 @@ import Foundation
 import LinuxIO
 
 let syntax = CommandSyntax(
-    synopsis: "brokerbench [OPTION]…",
+    synopsis: """
+        brokerbench load --protocol NAME --endpoint URL [OPTION]…
+                   brokerbench answer --protocol native|redis-list --endpoint URL
+                   brokerbench sync --dir DIR
+        One run of one workload against a server that is there, or a server that only answers, or the rate of fdatasync.
+        scripts/bench and scripts/bench-peers call it.
+        """,
     options: [
-        .init("brokerd", value: "PATH", help: "the server (default: beside this program)"),
-        .init("dir", value: "DIR", help: "where its data lives (default: the temporary directory)"),
-        .init("seconds", value: "N", help: "measured time of each workload (default 3)"),
-        .init("only", value: "TEXT", help: "only workloads whose name contains this"),
+        .init("protocol", value: "NAME", help: DialectName.allCases.map(\.rawValue).joined(separator: ", ")),
+        .init("endpoint", value: "URL", help: "tcp://HOST:PORT or unix:///PATH"),
+        .init("label", value: "TEXT", help: "in the names of the topics (letters and digits)"),
+        .init("producers", value: "N", help: "connections that publish (default 1)"),
+        .init("consumers", value: "N", help: "connections that consume, of each subscription (default 0)"),
+        .init("window", value: "N", help: "unconfirmed publishes, and deliveries held (default 1)"),
+        .init("topics", value: "N", help: "default 1"),
+        .init("subscriptions", value: "N", help: "of the topic; more than 1: each gets every message (default 1)"),
+        .init("body", value: "BYTES", help: "default 256"),
+        .init("rate", value: "N", help: "publishes a second, on schedule whatever the answers do"),
+        .init("seconds", value: "N", help: "measured time (default 2); with --messages the most that it may take"),
+        .init("messages", value: "N", help: "publishes in all; without producers: deliveries in all"),
+        .init("keep", help: "leave the messages where they are"),
+        .init("unchecked", help: "the server only answers: declare, count and delete nothing"),
+        .init("idle", value: "N", help: "connections that do nothing"),
+        .init("disturb", value: "HOW", help: "slow (a slow consumer), or BYTES (one body of this size each second)"),
+        .init("pid", value: "N", help: "a process of the server, for its CPU time and memory; repeatable"),
+        .init("dir", value: "DIR", help: "for sync: a directory on the disk to measure"),
         .init("help", short: "h", help: "show this"),
     ])
-let workloads = [
-    Workload(name: "publish, 1 connection, window 1", producers: 1, window: 1),
-    Workload(name: "publish, 50 connections, window 1", producers: 50, window: 1),
-    Workload(name: "publish, 4 connections, window 128", producers: 4, window: 128),
-    Workload(name: "publish, 4 connections, window 128, 100 topics", producers: 4, window: 128, topics: 100),
-    Workload(name: "queue, 2+2 connections, window 128", producers: 2, consumers: 2, window: 128),
-    Workload(name: "queue, 8+8 connections, window 1", producers: 8, consumers: 8, window: 1),
-    Workload(name: "latency at 2000/s", producers: 4, window: 1, rate: 2_000),
-    Workload(name: "latency at 20000/s", producers: 4, window: 1, rate: 20_000),
-]
 
-/// Milliseconds a message on this disk: write 4 KiB into a written file, fdatasync.
-func syncsPerSecond(in directory: String) throws -> Double {
-    let path = directory + "/brokerbench-sync"
-    defer { try? Directory.remove(path) }
-    let file = try File(path: path, .openOrCreate)
-    try file.write([UInt8](repeating: 1, count: 4 << 20), at: 0)
-    try file.syncData()
-    let page = [UInt8](repeating: 2, count: 4096)
-    let start = Clocks.monotonicMicroseconds()
-    var count = 0
-    while Clocks.monotonicMicroseconds() - start < 1_000_000 {
-        try file.write(page, at: count % 1024 * 4096)
-        try file.syncData()
-        count += 1
-    }
-    return Double(count)
+func number<Number: LosslessStringConvertible>(_ input: CommandInput, _ name: String, _ value: Number) throws -> Number
+{
+    guard let text = input.value(name) else { return value }
+    guard let number = Number(text) else { throw BenchError("--\(name) is no number: \(text)") }
+    return number
 }
 
-func padded(_ text: String, _ width: Int) -> String {
-    text.count >= width ? text : String(repeating: " ", count: width - text.count) + text
+func workload(_ input: CommandInput) throws -> Workload {
+    var workload = Workload()
+    guard let dialect = DialectName(rawValue: input.value("protocol") ?? "native") else {
+        throw BenchError("--protocol is one of \(DialectName.allCases.map(\.rawValue))")
+    }
+    guard let endpoint = Endpoint(input.value("endpoint") ?? "") else { throw BenchError("--endpoint is not a URL") }
+    workload.dialect = dialect
+    workload.endpoint = endpoint
+    workload.label = input.value("label") ?? "run"
+    workload.producers = try number(input, "producers", 1)
+    workload.consumers = try number(input, "consumers", 0)
+    workload.window = try number(input, "window", 1)
+    workload.topics = try number(input, "topics", 1)
+    workload.subscriptions = try number(input, "subscriptions", 1)
+    workload.bodyBytes = try number(input, "body", 256)
+    workload.seconds = try number(input, "seconds", 2.0)
+    workload.idleConnections = try number(input, "idle", 0)
+    if input.has("rate") { workload.rate = try number(input, "rate", 0) }
+    if input.has("messages") { workload.messages = try number(input, "messages", 0) }
+    if let disturbance = input.value("disturb") {
+        workload.disturbance =
+            disturbance == "slow" ? .slowConsumer : .largeBody(bytes: try number(input, "disturb", 0))
+    }
+    workload.keeps = input.has("keep")
+    workload.isStored = !input.has("unchecked")
+    let holds =
+        workload.topics > 0 && workload.window > 0 && workload.bodyBytes >= Payload.labelBytes && workload.rate != 0
+        && workload.producers + workload.consumers > 0 && (workload.consumers == 0 || workload.topics == 1)
+    guard holds else {
+        throw BenchError("a run has a topic (one only when there are consumers), a window, a body of 24 bytes or more")
+    }
+    return workload
 }
 
 do {
@@ -49,24 +78,22 @@ do {
         LinuxIO.Process.writeOutput(syntax.usage)
         exit(0)
     }
-    let seconds = input.value("seconds").flatMap(Double.init) ?? 3
-    let directory = input.value("dir") ?? NSTemporaryDirectory()
-    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/brokerd"
-    let wanted = workloads.filter { input.value("only").map($0.name.contains) ?? true }
-    print("fdatasync of 4 KiB into a written file: \(Int(try syncsPerSecond(in: directory)))/s\n")
-    print("workload                                          messages/s   p50 µs   p99 µs  p99.9 µs  CPU s/million")
-    for (index, workload) in wanted.enumerated() {
-        let server = try ServerProcess(binary: input.value("brokerd") ?? beside, parent: directory)
-        defer { server.stop() }
-        let result = try workload.run(against: server, seconds: seconds, label: "\(index)")
-        let name = workload.name + String(repeating: " ", count: max(0, 48 - workload.name.count))
-        let figures = [
-            padded("\(Int(result.messagesPerSecond))", 12), padded("\(Int(result.latencies.quantile(0.5)))", 9),
-            padded("\(Int(result.latencies.quantile(0.99)))", 9),
-            padded("\(Int(result.latencies.quantile(0.999)))", 10),
-            padded(String(format: "%.1f", result.cpuPerMillion), 15),
-        ]
-        print(name + figures.joined())
+    switch input.operands.first {
+    case "load":
+        let server = ProcessFigures(identifiers: input.values("pid").compactMap { Int32($0) })
+        let result = try Generator(workload(input), server: server).run()
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        LinuxIO.Process.writeOutput(String(decoding: try encoder.encode(result), as: UTF8.self) + "\n")
+    case "answer":
+        guard let endpoint = Endpoint(input.value("endpoint") ?? "") else {
+            throw BenchError("--endpoint is not a URL")
+        }
+        try AnswerServer(on: endpoint, speaksRESP: input.value("protocol") == "redis-list").run()
+    case "sync":
+        let rate = try syncsPerSecond(in: input.value("dir") ?? ".", seconds: number(input, "seconds", 1.0))
+        LinuxIO.Process.writeOutput("\(Int(rate))\n")
+    default: throw BenchError("load, answer or sync? --help shows more")
     }
 } catch {
     LinuxIO.Process.writeError("brokerbench: \(error)\n")

@@ -6,9 +6,9 @@ public protocol MessageBroker: Sendable {
     /// - Throws: The refusal of the broker, or `CONNECTION_LOST` when nobody knows whether the request was done.
     func perform(_ request: Request) async throws(BrokerError) -> Response
 
-    /// Subscribes with a weight of 1 to 100 among the consumers of the subscription; the deliveries come through the stream until its consumer is unsubscribed (the stream then ends
-    /// after what was delivered before), the connection is lost (the stream then throws `CONNECTION_LOST`), or the
-    /// broker drains (the stream ends).
+    /// Subscribes with a weight of 1 to 100 among the consumers of the subscription; the deliveries come through the
+    /// stream until its consumer is unsubscribed (the stream then ends after what was delivered before), the connection
+    /// is lost (the stream then throws `CONNECTION_LOST`), or the broker drains (the stream ends).
     func deliveries(
         of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
         weight: UInt8

@@ -43,6 +43,8 @@ public enum Request: Hashable, Sendable {
     case keyList(SubscriptionName, after: String, limit: UInt32, parkedOnly: Bool)
     /// An empty list of keys means all that are parked.
     case keyRelease(SubscriptionName, [String])
+    /// Where messages went.
+    case history(HistoryQuery, limit: UInt32)
 }
 
 /// What a broker answers. A refused request is answered with `.refused`.
@@ -63,6 +65,7 @@ public enum Response: Hashable, Sendable {
     /// How many messages an operation moved or removed.
     case count(UInt64)
     case keys([KeyStatus])
+    case history(MessageHistory)
 }
 
 /// The limits that a client must keep, told in HELLO.

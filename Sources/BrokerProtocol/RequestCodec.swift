@@ -26,6 +26,7 @@ extension Request {
         case .deadPurge: 0x32
         case .keyList: 0x49
         case .keyRelease: 0x4A
+        case .history: 0x4B
         }
     }
 
@@ -93,6 +94,9 @@ extension Request {
             for id in ids { writer.u64(id.rawValue) }
         case .keyList(let name, let after, let limit, let parkedOnly): writer.keyList(name, after, limit, parkedOnly)
         case .keyRelease(let name, let keys): writer.keyRelease(name, keys)
+        case .history(let query, let limit):
+            writer.historyQuery(query)
+            writer.u32(limit)
         default: preconditionFailure("\(self) is encoded above")
         }
     }
@@ -158,6 +162,7 @@ extension Request {
         case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
         case 0x49: return try reader.keyList()
         case 0x4A: return try reader.keyRelease()
+        case 0x4B: return .history(try reader.historyQuery(), limit: try reader.u32("limit"))
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such request")
         }
     }

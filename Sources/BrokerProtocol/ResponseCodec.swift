@@ -15,6 +15,7 @@ extension Response {
         case .deadLetters: 0x8A
         case .count: 0x8B
         case .keys: 0x8F
+        case .history: 0x90
         }
     }
 
@@ -63,6 +64,7 @@ extension Response {
         case .keys(let keys):
             writer.u32(UInt32(keys.count))
             for key in keys { writer.keyStatus(key) }
+        case .history(let history): writer.history(history)
         }
     }
 
@@ -115,6 +117,7 @@ extension Response {
             self = .deadLetters(letters)
         case 0x8B: self = .count(try reader.u64("count"))
         case 0x8F: self = .keys(try reader.keyStatuses())
+        case 0x90: self = .history(try reader.history())
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such response")
         }
     }

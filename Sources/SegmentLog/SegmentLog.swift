@@ -145,6 +145,15 @@ package final class SegmentLog {
         return SegmentCursor(try reader.scanner(of: segment, epochMax: epoch))
     }
 
+    /// - Returns: A cursor over what is durable of a segment now; nil when that is nothing.
+    package func durableCursor(of segment: UInt64) throws(LogError) -> SegmentCursor? {
+        let durableEnd = durableEnd
+        guard (firstSegment...lastSegment).contains(segment),
+            geometry.start(of: segment) < durableEnd
+        else { return nil }
+        return SegmentCursor(try reader.scanner(of: segment, epochMax: epoch), end: durableEnd)
+    }
+
     /// Gives the segments before this one back for reuse, as soon as everything appended up to now is durable: what
     /// stands in them counts no more, and nobody may read it.
     package func recycle(before segment: UInt64) {

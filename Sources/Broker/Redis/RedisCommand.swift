@@ -41,6 +41,11 @@ struct RedisCommand: Sendable {
     func accepts(_ count: Int) -> Bool { arity >= 0 ? count == arity : count >= -arity }
 
     var isWrite: Bool { flags.contains("write") }
+    /// Its reply may be long.
+    var isRead: Bool {
+        weight == .nothing
+            || ["lpop", "rpop", "blpop", "brpop", "btake", "xreadgroup", "xclaim", "xautoclaim"].contains(name)
+    }
     /// Runs at once inside `MULTI`.
     var isNeverQueued: Bool { ["exec", "discard", "multi", "watch", "quit", "reset"].contains(name) }
 

@@ -43,10 +43,10 @@ indirect enum RedisReply: Hashable, Sendable {
         if case .value(.error) = self { true } else { false }
     }
 
-    /// Of the messages in it, roughly.
+    /// Of the messages and texts in it, roughly.
     var messageBytes: Int {
         switch self {
-        case .value: 0
+        case .value(let value): value.textBytes
         case .body(let notice), .entry(let notice), .taken(let notice, _): Int(notice.bytes)
         case .array(let replies): replies.reduce(0) { $0 + $1.messageBytes }
         case .streams(let streams): streams.reduce(0) { $1.entries.reduce($0) { $0 + $1.messageBytes } }
@@ -98,4 +98,20 @@ indirect enum RedisReply: Hashable, Sendable {
             .map(headers), .bulk(key),
         ])
     }
+}
+
+extension RESPValue {
+    /// Of the texts in it, and something for each element; 0 for what is short in any case.
+    fileprivate var textBytes: Int {
+        switch self {
+        case .bulk(let bytes), .verbatim(_, let bytes): bytes.count
+        case .array(let values), .set(let values), .push(let values):
+            values.reduce(0) { $0 + $1.textBytes + Self.elementBytes }
+        case .map(let fields):
+            fields.reduce(0) { $0 + $1.key.textBytes + $1.value.textBytes + 2 * Self.elementBytes }
+        case .simple, .error, .integer, .null, .nullArray, .double, .boolean, .bigNumber: 0
+        }
+    }
+
+    private static let elementBytes = 16
 }

@@ -64,9 +64,8 @@ extension RedisServer {
         return bodies.isEmpty && count > 0 ? .value(.nullArray) : .array(bodies)
     }
 
-    /// Those who wait were here first.
     private func popFirst(of subscription: Subscription, _ call: RedisCall) -> Notice? {
-        guard subscription.waiting.isEmpty, let session = state.sessions[call.session.id] else { return nil }
+        guard mayTake(from: subscription, call), let session = state.sessions[call.session.id] else { return nil }
         return state.take(from: subscription, session, nil, acknowledges: true, now: call.now)
     }
 
@@ -97,7 +96,7 @@ extension RedisServer {
         let destination = try topicName(call[2])
         guard let subscription = list(call[1]), state.listCount(subscription) > 0 else { return .null }
         let source = try source(call[1])
-        guard source.waiting.isEmpty,
+        guard mayTake(from: source, call),
             let reply = state.moveFirst(of: source, to: destination, view: view, now: call.now)
         else { return .null }
         notePublished(to: destination)

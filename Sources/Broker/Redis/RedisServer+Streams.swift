@@ -193,7 +193,7 @@ extension RedisServer {
             case .after(let id):
                 hasHistory = true
                 entries = state.history(of: consumer, subscription, after: id.message, count: count, now: call.now)
-            case .undelivered where subscription.waiting.isEmpty:
+            case .undelivered where mayTake(from: subscription, call):
                 entries = state.readGroup(
                     subscription, name, acknowledges: group.acknowledges, count: count, now: call.now)
                 if entries.isEmpty { continue }

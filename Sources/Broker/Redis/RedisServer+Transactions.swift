@@ -48,18 +48,31 @@ extension RedisServer {
         } catch {
             throw RESPError("EXECABORT Transaction discarded because of: ", error.bytes)
         }
-        var replies: [RedisReply] = []
-        for call in calls {
-            do throws(RESPError) {
-                replies.append(try run(call) ?? .null)
-            } catch {
-                replies.append(.error(error))
-            }
-        }
+        let replies = runAll(calls)
         state.endTransaction()
         // HELLO inside: what follows, itself included, is in its version.
         for case .inVersion(let version, _) in replies.reversed() { return .inVersion(version, .array(replies)) }
         return .array(replies)
+    }
+
+    /// All replies together are one: what is read when they are too long already is refused, alone.
+    private func runAll(_ calls: [RedisCall]) -> [RedisReply] {
+        let bytesMax = state.limits.replyBytesMax
+        defer { state.limits.replyBytesMax = bytesMax }
+        var bytes = 0
+        var replies: [RedisReply] = []
+        for call in calls {
+            do throws(RESPError) {
+                if bytes >= bytesMax, call.command.isRead { throw replyTooLarge }
+                state.limits.replyBytesMax = max(1, bytesMax - bytes)
+                let reply = try run(call) ?? .null
+                bytes += reply.messageBytes
+                replies.append(reply)
+            } catch {
+                replies.append(.error(error))
+            }
+        }
+        return replies
     }
 
     private func begin(_ calls: [RedisCall]) throws(RESPError) {

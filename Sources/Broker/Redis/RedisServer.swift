@@ -150,6 +150,11 @@ final class RedisServer {
         }
     }
 
+    /// Those who wait were here first; but what a transaction pushed, nobody else sees before its end.
+    func mayTake(from subscription: Subscription, _ call: RedisCall) -> Bool {
+        call.isInTransaction || subscription.waiting.isEmpty
+    }
+
     /// Waits for the first message of one of the subscriptions, or does at once what is to be done with it.
     /// - Parameter timeoutMilliseconds: 0 for ever.
     /// - Returns: Nil when it waits.
@@ -159,7 +164,7 @@ final class RedisServer {
         guard let session = state.sessions[call.session.id] else { return nil }
         try demandRunning()
         try demandRoom(session)
-        for (index, subscription) in subscriptions.enumerated() where subscription.waiting.isEmpty {
+        for (index, subscription) in subscriptions.enumerated() where mayTake(from: subscription, call) {
             let reply = state.perform(errand, index: index, from: subscription, session, now: call.now)
             if let reply { return reply }
         }

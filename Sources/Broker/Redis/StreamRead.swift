@@ -66,6 +66,9 @@ struct StreamRead {
             }
         }
         if rest.isEmpty { throw .syntax }
+        guard rest.count <= 2 * Self.streamsMax else {
+            throw RESPError("ERR BATCH_TOO_LARGE: a read names 1 to \(Self.streamsMax) streams")
+        }
         if isGroup && group == nil { throw "ERR Missing GROUP option for XREADGROUP" }
         group?.acknowledges = noAck
         keys = Array(rest.prefix(rest.count / 2))
@@ -73,6 +76,9 @@ struct StreamRead {
         for argument in rest.suffix(rest.count / 2) { ids.append(try Self.start(argument, isGroup: isGroup)) }
         self.ids = ids
     }
+
+    /// While a reader waits, each publish looks at all of its streams.
+    private static let streamsMax = 100
 
     /// Redis says XREAD for both commands.
     private static let unbalanced: RESPError = """

@@ -162,7 +162,7 @@ public final class Broker: Sendable {
         } ?? .stopped
     }
 
-    /// Drains without waiting for verdicts, syncs, and ends. Leases that are open are delivered again at the next start.
+    /// Drains without waiting for verdicts, syncs, and ends. Open leases are delivered again at the next start.
     public func stop(drainMilliseconds: Int64 = 0) async {
         drain(milliseconds: drainMilliseconds)
         await withCheckedContinuation { continuation in

@@ -35,6 +35,10 @@ public struct BrokerConfiguration: Equatable, Sendable {
     public var drainMilliseconds: Int64 = 30_000
 
     public var segmentBytes = 64 << 20
+    /// How long the log is kept after nothing in it is needed, so that it can tell where messages went; 0: not at all.
+    public var historyMilliseconds: Int64 = 0
+    /// What is kept for that at most.
+    public var historyBytesMax = 1 << 30
     /// Log space that only settles may use.
     public var reserveBytes = 64 << 20
     /// Publishes are refused while the file system has less.
@@ -65,6 +69,8 @@ public struct BrokerConfiguration: Equatable, Sendable {
             leasesPerConnectionMax: leasesPerConnectionMax, delayedMax: delayedMax, defaults: defaults)
         limits.groupLeaseMilliseconds = redisLeaseMilliseconds
         limits.replyBytesMax = outputBytesMax
+        limits.historyMilliseconds = historyMilliseconds
+        limits.historyBytesMax = UInt64(historyBytesMax)
         return limits
     }
 

@@ -45,6 +45,8 @@ package struct ConfigurationReader {
         case "drain_timeout": configuration.drainMilliseconds = try span(entry, 0...3_600_000)
         case "log_level": logLevel = try entry.read("one of \(Self.levels)") { LogLevel(name: $0) }
         case "segment_size": configuration.segmentBytes = try size(entry, 1 << 20...1 << 30, multipleOf: 4096)
+        case "history": configuration.historyMilliseconds = try span(entry, 0...366 * 86_400_000)
+        case "history_bytes_max": configuration.historyBytesMax = try size(entry, 0...1 << 44)
         case "log_reserve": configuration.reserveBytes = try size(entry, 0...16 << 30)
         case "disk_free_min": configuration.diskFreeBytesMin = try size(entry, 0...1 << 40)
         default: throw entry.unknownKey(known: Self.keys)
@@ -56,7 +58,8 @@ package struct ConfigurationReader {
         "data_dir", "listen", "redis_listen", "redis_lease", "connections_max", "frame_max", "body_max", "headers_max",
         "topics_max",
         "subscriptions_max", "consumers_max", "leases_max", "unconfirmed_max", "delayed_max", "output_max",
-        "heartbeat", "drain_timeout", "log_level", "segment_size", "log_reserve", "disk_free_min",
+        "heartbeat", "drain_timeout", "log_level", "segment_size", "history", "history_bytes_max", "log_reserve",
+        "disk_free_min",
     ]
 
     private func size(

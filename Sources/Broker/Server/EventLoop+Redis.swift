@@ -50,22 +50,28 @@ extension EventLoop {
     }
 
     func readCommands(of connection: Connection, _ wire: RedisWire) throws(SystemError) {
-        let isOpen = try connection.read(now: now.monotonic)
+        if try !connection.read(now: now.monotonic) { wire.isInputOver = true }
         runCommands(of: connection, wire)
-        if isOpen { return }
-        // The client sends no more. What it asked is still answered, unless that takes a message to come.
-        if wire.session.unansweredCount == 0 || redis.isWaiting(wire.session) {
-            close(connection)
-        } else {
-            wire.session.isEnding = true
-            connection.end()
-        }
     }
+
+    /// How long a turn goes on with the commands of one client while others wait.
+    private static let turnMilliseconds: Int64 = 20
+    /// Commands between two looks at the clock.
+    private static let commandsPerLook = 16
 
     /// Runs the commands that have arrived, as far as may be now.
     func runCommands(of connection: Connection, _ wire: RedisWire) {
         let session = wire.session
+        var count = 0
         while !session.isEnding, !mustHold(connection, wire) {
+            if count == Self.commandsPerLook {
+                if Clocks.monotonicMilliseconds() - now.monotonic > Self.turnMilliseconds {
+                    resume(connection, wire)
+                    break
+                }
+                count = 0
+            }
+            count += 1
             do throws(RESPError) {
                 guard let command = try wire.decoder.next() else { break }
                 redis.receive(command, from: session, now: now)
@@ -73,10 +79,18 @@ extension EventLoop {
                 redis.refuse(error, to: session)
             }
         }
-        wire.isHeld = mustHold(connection, wire)
+        wire.isHeld = wire.isResuming || mustHold(connection, wire)
+        endWhenOver(connection, wire)
         if session.isEnding { connection.end() }
         touch(connection)
         endKilled()
+    }
+
+    /// What a client asked before it ended its side is still answered, unless that takes a message to come.
+    private func endWhenOver(_ connection: Connection, _ wire: RedisWire) {
+        guard wire.isInputOver else { return }
+        if redis.isWaiting(wire.session) { return close(connection) }
+        if !wire.isHeld { wire.session.isEnding = true }
     }
 
     private func mustHold(_ connection: Connection, _ wire: RedisWire) -> Bool {
@@ -88,7 +102,11 @@ extension EventLoop {
 
     /// Whether there is a reason no more to leave its commands alone.
     func resumeWhenFree(_ connection: Connection, _ wire: RedisWire) {
-        guard wire.isHeld, !wire.isResuming, !mustHold(connection, wire) else { return }
+        if wire.isHeld, !mustHold(connection, wire) { resume(connection, wire) }
+    }
+
+    private func resume(_ connection: Connection, _ wire: RedisWire) {
+        if wire.isResuming { return }
         wire.isResuming = true
         resuming.append(connection)
     }

@@ -25,6 +25,8 @@ final class EventLoop {
     private var touched: [Connection] = []
     /// Redis clients whose commands were held up and go on in the next turn.
     var resuming: [Connection] = []
+    /// Histories that are being read from the log.
+    var searches: [HistorySearch] = []
     /// Connections whose decoder holds frames for later turns.
     var paused: [Connection] = []
     private var nextTick: Int64
@@ -86,13 +88,14 @@ final class EventLoop {
             resumePaused()
             for event in events { try handle(event) }
             for message in mailbox.take() { handle(message) }
+            try search()
             hasMore = try engine.endTurn(now: now)
             if let failure = engine.readFailure { throw failure }
             if let failure = engine.state.failure { throw failure }
             try engine.release { (effect) throws(LogError) in try perform(effect) }
             if now.monotonic >= nextTick { tick() }
             try flush()
-            hasMore = hasMore || paused.contains { $0.hasRoom }
+            hasMore = hasMore || paused.contains { $0.hasRoom } || !searches.isEmpty
             pulse.beat(engine.log.heartbeat)
             if isDrained { return }
         }
@@ -282,6 +285,7 @@ final class EventLoop {
             send(.push(.consumerEnded(consumer, error)), to: session)
         case .answerRedis(let session, let reply): try answer(session, reply)
         case .hangUp(let session): hangUp(session)
+        case .searchHistory(let origin, let query, let limit): startSearch(origin, query, limit)
         case .recycle: preconditionFailure("the engine recycles")
         }
     }
@@ -292,7 +296,7 @@ final class EventLoop {
         touched.append(connection)
     }
 
-    private func send(_ frame: Frame, to session: SessionID) {
+    func send(_ frame: Frame, to session: SessionID) {
         if let connection = connections[session] {
             if connection.isEnding { return }
             connection.send(frame, now: now.monotonic)

@@ -34,8 +34,7 @@ public final class LocalSession: MessageBroker {
         self.mailbox = mailbox
     }
 
-    /// `UNSUPPORTED` for what has a call of its own: ``deliveries(of:credit:start:leaseMilliseconds:weight:)`` subscribes, and a
-    /// session greets nobody.
+    /// `UNSUPPORTED` for what has a call of its own: `deliveries(of:…)` subscribes, and a session greets nobody.
     public func perform(_ request: Request) async throws(BrokerError) -> Response {
         switch request {
         case .subscribe, .hello: throw BrokerError(.unsupported, "a session subscribes with deliveries(of:…)")

@@ -10,6 +10,8 @@ final class RedisWire {
     var isHeld = false
     /// The loop will run its commands in the next turn.
     var isResuming = false
+    /// The client sends no more.
+    var isInputOver = false
     private var receivedAt: Int64
 
     /// How long a client may take for the rest of a command.
@@ -26,7 +28,7 @@ final class RedisWire {
 
     func noteReceived(now: Int64) { receivedAt = now }
 
-    var wantsInput: Bool { !isHeld || decoder.bufferedBytes < Self.readAheadBytes }
+    var wantsInput: Bool { !isInputOver && (!isHeld || decoder.bufferedBytes < Self.readAheadBytes) }
 
     /// Half a command, and silence since.
     func isSilent(now: Int64) -> Bool {

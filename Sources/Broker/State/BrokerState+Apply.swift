@@ -13,7 +13,8 @@ extension BrokerState {
         case .subscriptionDeleted(let id): deleteSubscription(id)
         case .published(let message): applyPublished(message, address)
         case .acknowledged(let id, let messages): applyAcknowledged(id, messages)
-        case .attempted(let id, let messages):
+        case .clocked(let time): clock.note(time, segment: address.position / segmentBytes)
+        case .attempted(let id, let messages), .handed(let id, let messages, consumer: _):
             for message in messages {
                 if !extras.isEmpty, let key = extras[message]?.orderingKey {
                     subscriptions[id]?.hold(key, for: message)

@@ -162,28 +162,38 @@ extension BrokerState {
         serveWaiting(of: subscription, now: now)
         if subscription.sticky != nil { wakeHeld(of: subscription) }
         var attempted: [MessageID] = []
+        var holder: Session?
         while subscription.readyCount > 0, let consumer = nextConsumer(of: subscription, now: now) {
             guard let notice = take(from: subscription, consumer.session, consumer, acknowledges: false, now: now)
             else { break }
+            if clock.isRunning && holder !== consumer.session {
+                noteAttempts(attempted, of: subscription, by: holder)
+                attempted = []
+                holder = consumer.session
+            }
             attempted.append(notice.id)
             emit(.deliver(consumer.session.id, notice))
             if attempted.count == Self.messagesPerFact {
-                noteAttempts(attempted, of: subscription)
+                noteAttempts(attempted, of: subscription, by: holder)
                 attempted = []
             }
         }
-        noteAttempts(attempted, of: subscription)
+        noteAttempts(attempted, of: subscription, by: holder)
     }
 
     /// Ids that one fact names at most: its record stays small, however scattered they are.
     static let messagesPerFact = 10_000
 
     /// Counts an attempt of each message; in RAM alone when only the space of the acks is left.
-    func noteAttempts(_ messages: [MessageID], of subscription: Subscription) {
+    /// - Parameter session: Who has them, for the history.
+    func noteAttempts(_ messages: [MessageID], of subscription: Subscription, by session: Session?) {
         if messages.isEmpty { return }
-        let attempted = Fact.attempted(subscription.id, messages)
-        // An id takes up to nine bytes, beside the record's own.
-        let hasRoom = leavesRoomForAcks(9 * messages.count + Self.settleBytes)
+        let consumer = clock.isRunning ? session?.name : nil
+        let attempted =
+            consumer.map { Fact.handed(subscription.id, messages, consumer: $0) }
+            ?? .attempted(subscription.id, messages)
+        // An id takes up to nine bytes, beside the record's own and the name.
+        let hasRoom = leavesRoomForAcks(9 * messages.count + 255 + Self.settleBytes)
         if !hasRoom || !recordReserved([attempted], isAwaited: false) {
             apply(attempted, at: RecordAddress(position: journal.end, offset: 0))
         }
@@ -253,7 +263,7 @@ extension BrokerState {
         } else {
             let leaseMilliseconds = leaseMilliseconds ?? consumer?.leaseMilliseconds
             lease(&notice, subscription, session, consumer, milliseconds: leaseMilliseconds, now: now)
-            if consumer == nil { noteAttempts([id], of: subscription) }
+            if consumer == nil { noteAttempts([id], of: subscription, by: session) }
         }
         subscription.delivered += 1
         totals.delivered += 1

@@ -53,6 +53,12 @@ extension BrokerState {
         case .peek(let name, let from, let limit):
             emit(.answerPeek(origin, peek(try topic(name), from: from, limit: limit)))
             return nil
+        case .history(let query, let limit):
+            guard (1...10_000).contains(limit) else {
+                throw BrokerError(.batchTooLarge, "a history has 1 to 10000 events, not \(limit)")
+            }
+            emit(.searchHistory(origin, query, limit: limit))
+            return nil
         case .deadList(let name, let from, let limit):
             emit(.answerDead(origin, deadNotices(try existing(name), from: from, limit: limit)))
             return nil

@@ -44,6 +44,7 @@ extension BrokerState {
 
     /// - Parameter current: The segment that is being written.
     func retentionStep(current: UInt64) -> RetentionStep {
+        recycleHistory()
         let oldest = max(journal.firstSegment, segments.retiredBefore)
         guard oldest < current else { return .nothing }
         if segments.liveBytes(in: oldest) == 0 {
@@ -99,12 +100,13 @@ extension BrokerState {
         return [.restated(published, records)] + parkings(of: published, in: topic)
     }
 
-    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable.
+    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable, and its
+    /// history is over.
     func retire(_ segment: UInt64) {
         assert(segments.liveBytes(in: segment) == 0)
         segments.forget(segment)
         segments.retiredBefore = segment + 1
-        effects.append(PendingEffect(requires: journal.end, effect: .recycle(before: segment + 1)))
+        recycleHistory()
     }
 
     /// Everything but messages, inside the first record of each segment: so the oldest one that is left always begins
@@ -115,6 +117,7 @@ extension BrokerState {
                 nextMessage: MessageID(rawValue: nextMessage), nextTopic: TopicID(rawValue: nextTopic),
                 nextSubscription: SubscriptionID(rawValue: nextSubscription))
         ]
+        if limits.historyMilliseconds > 0, let time = clock.logged { facts.append(.clocked(time)) }
         for topic in topics.values.sorted(by: { $0.id < $1.id }) {
             facts.append(.topicDefined(topic.id, topic.name, topic.settings))
             for subscription in topic.subscriptions {

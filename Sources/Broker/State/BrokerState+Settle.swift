@@ -209,6 +209,7 @@ extension BrokerState {
     /// Ends what is over at `now`: leases, waits, delays. Call before each batch of requests and when
     /// ``nextDeadline(now:)`` comes.
     func advance(now: Now) {
+        clock.advance(to: limits.historyMilliseconds > 0 ? now.wall : nil)
         while let first = leaseDeadlines.first, first.deadline <= now.monotonic {
             leaseDeadlines.removeFirst()
             guard let lease = leases[first.lease], lease.deadline == first.deadline else { continue }

@@ -21,6 +21,10 @@ struct StateLimits: Hashable, Sendable {
     var dedupMax = 1_000_000
     /// How long a consumer of a group has a delivery; 0 means until somebody settles or claims it.
     var groupLeaseMilliseconds: Int64 = 0
+    /// How long the log is kept after nothing in it is needed; 0: not at all.
+    var historyMilliseconds: Int64 = 0
+    /// Bytes of the log that are kept for that.
+    var historyBytesMax: UInt64 = 1 << 30
     /// Bytes of messages in one reply to a Redis client, roughly.
     var replyBytesMax = 16 << 20
     var defaults = TopicSettings()
@@ -96,6 +100,7 @@ final class BrokerState {
 
     var totals = Totals()
     var segments = SegmentLedger()
+    var clock = LogClock()
 
     /// Outputs in order; the server takes them.
     var effects: [PendingEffect] = []
@@ -156,8 +161,9 @@ final class BrokerState {
     /// - Parameter isAwaited: Whether later effects wait until the record is durable.
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
-        let facts = parkingCount == 0 ? facts : parking(facts)
+        var facts = parkingCount == 0 ? facts : parking(facts)
         if transaction != nil { return try gather(facts, isAwaited: isAwaited) }
+        if let time = clock.due { facts.insert(.clocked(time), at: 0) }
         let (payload, offsets) = FactCodec.encode(facts)
         var head: [UInt8] = []
         if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {

@@ -134,7 +134,7 @@ extension BrokerState {
         of consumer: GroupConsumer, _ subscription: Subscription, after id: MessageID, count: Int, now: Now
     ) -> [RedisReply] {
         let leases = pending(of: subscription, consumer).filter { $0.message > id }.prefix(count)
-        noteAttempts(leases.map(\.message), of: subscription)
+        noteAttempts(leases.map(\.message), of: subscription, by: consumer.session)
         for lease in leases { restart(lease, at: now.monotonic, now: now) }
         return leases.compactMap { entryReply($0.message) }
     }
@@ -172,8 +172,9 @@ extension BrokerState {
             consumer.session.leases.insert(lease.id)
             restart(lease, at: time, now: now)
         } else {
-            guard claim.isForced, let entry = messages[id], var notice = notice(of: id),
-                subscription.isFresh(id, entry) || subscription.slots[id]?.place == .ready
+            // An id may be that of another stream's entry.
+            guard claim.isForced, let entry = messages[id], entry.topic == subscription.topic.id,
+                var notice = notice(of: id), subscription.isFresh(id, entry) || subscription.slots[id]?.place == .ready
             else { return false }
             lease(&notice, subscription, consumer.session, nil, milliseconds: groupLease, now: now)
             leases[notice.lease]?.takenAt = time
@@ -181,7 +182,7 @@ extension BrokerState {
         if let attempts = claim.attempts {
             subscription.amend(id) { $0.attempts = attempts }
         } else if !claim.isUncounted {
-            noteAttempts([id], of: subscription)
+            noteAttempts([id], of: subscription, by: consumer.session)
         }
         return true
     }

@@ -29,6 +29,8 @@ enum Effect: Hashable, Sendable {
     case answerRedis(SessionID, RedisReply)
     /// A Redis connection that waits ends without a reply, so that its client connects again.
     case hangUp(SessionID)
+    /// The log is searched, and the answer sent at the end.
+    case searchHistory(Origin, HistoryQuery, limit: UInt32)
     /// Without an error: the broker drains.
     case endConsumer(SessionID, ConsumerID, BrokerError?)
     /// Nothing before this segment is needed any more.

@@ -85,4 +85,8 @@ enum Fact: Hashable, Sendable {
     case deduplicated(TopicID, [DedupEntry])
     /// The next ids are at least these; stands before the records that named them are recycled.
     case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)
+    /// What follows happened then. Logged while history is kept.
+    case clocked(WallTime)
+    /// The same as `attempted`, with the consumer's name. Logged while history is kept.
+    case handed(SubscriptionID, [MessageID], consumer: String)
 }

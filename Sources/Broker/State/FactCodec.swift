@@ -60,6 +60,8 @@ extension Fact {
         case .counted: 15
         case .keyParked: 25
         case .keyReleased: 26
+        case .clocked: 32
+        case .handed: 33
         }
     }
 
@@ -116,6 +118,11 @@ extension Fact {
             writer.u64(message.rawValue)
             writer.u32(topic.rawValue)
             writer.u32(subscription.rawValue)
+        case .clocked(let time): writer.i64(time.milliseconds)
+        case .handed(let id, let messages, let consumer):
+            writer.u32(id.rawValue)
+            writer.ranges(messages)
+            writer.text(consumer)
         }
     }
 
@@ -167,6 +174,9 @@ extension Fact {
                 nextSubscription: try reader.subscriptionID())
         case 25: self = try .keyParked(reading: &reader)
         case 26: self = .keyReleased(try reader.subscriptionID(), try reader.keys())
+        case 32: self = .clocked(try reader.time("time"))
+        case 33:
+            self = .handed(try reader.subscriptionID(), try reader.ranges(), consumer: try reader.text("consumer"))
         case let other: throw FactCodec.Malformed(offset: at, what: "there is no fact of kind \(other)")
         }
     }

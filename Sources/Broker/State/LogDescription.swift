@@ -24,6 +24,9 @@ package enum LogDescription {
         case .published(let message): "published \(describe(message))"
         case .acknowledged(let id, let messages): "subscription \(id.rawValue) acknowledged \(ranges(messages))"
         case .attempted(let id, let messages): "subscription \(id.rawValue) delivered \(ranges(messages))"
+        case .handed(let id, let messages, let consumer):
+            "subscription \(id.rawValue) delivered \(ranges(messages)) to \(consumer)"
+        case .clocked(let time): "at \(time.milliseconds)"
         case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
             "subscription \(id.rawValue): \(message) \(countsAttempt ? "failed" : "released")"
                 + (isDeath ? " without a verdict" : "") + ", ready at \(readyAt.milliseconds)"

@@ -13,8 +13,8 @@ package struct RESPCommand: Hashable, Sendable {
 /// Cuts a client's stream of bytes into commands: `*2␍␊$4␍␊LLEN␍␊$1␍␊q␍␊`, or inline, `LLEN q␍␊`.
 ///
 /// Total: every input gives commands or Redis's own protocol error, whatever pieces it arrives in. Memory follows what
-/// has arrived, never what a length claims: at most about ten times `commandBytesMax`, for a command of very many very
-/// short arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one
+/// has arrived, never what a length claims: at most about four times `commandBytesMax` for half a command, of very many
+/// very short arguments. As Redis does, it takes any two bytes for the line end behind a bulk, and any byte for the one
 /// after the `␍` of a length.
 package struct RESPCommandDecoder: Sendable {
     /// What a client must not pass.
@@ -41,28 +41,35 @@ package struct RESPCommandDecoder: Sendable {
     /// While false, only short commands are read, such as `AUTH` and `HELLO`.
     package var isLoggedIn = true
 
+    /// Where an argument lies, from the command's start: eight bytes, however short it is.
+    private struct Span {
+        let offset: UInt32
+        let count: UInt32
+    }
+
     private var buffer: [UInt8] = []
-    /// The first byte that is not taken yet.
+    /// The first byte of a command that is not given out.
     private var start = 0
+    /// The first byte of it that is not understood yet.
+    private var at = 0
     /// Where the search for a line's end goes on.
     private var scanned = 0
-    private var arguments: [[UInt8]] = []
+    private var spans: [Span] = []
     /// Arguments of the command that have not arrived.
     private var missingCount = 0
     /// The length of the argument whose bytes come now.
     private var bulkBytes: Int?
-    /// What of the command was taken from the buffer.
-    private var commandBytes = 0
     private var failure: RESPError?
 
     /// The fewest bytes of an argument: `$0␍␊␍␊`.
     private static let argumentBytesMin = 6
     private static let bufferBytesKept = 1 << 17
+    private static let spansKept = 4096
 
     package init(limits: Limits) { self.limits = limits }
 
     /// Bytes of commands that are not given out yet.
-    package var bufferedBytes: Int { buffer.count - start + commandBytes }
+    package var bufferedBytes: Int { buffer.count - start }
 
     /// Takes bytes from the client through `read`, which appends to the array that it is given.
     package mutating func fill<Result, Failure: Error>(
@@ -78,6 +85,7 @@ package struct RESPCommandDecoder: Sendable {
             return try read(&buffer)
         }
         start = 0
+        at -= count
         scanned -= count
         return try read(&buffer)
     }
@@ -92,9 +100,8 @@ package struct RESPCommandDecoder: Sendable {
             return try read()
         } catch {
             failure = error
-            buffer = []
-            arguments = []
-            (start, scanned, commandBytes) = (0, 0, 0)
+            (buffer, spans) = ([], [])
+            (start, at, scanned) = (0, 0, 0)
             throw error
         }
     }
@@ -102,30 +109,41 @@ package struct RESPCommandDecoder: Sendable {
     private mutating func read() throws(RESPError) -> RESPCommand? {
         while true {
             if missingCount == 0 {
-                guard start < buffer.count else { return nil }
-                if buffer[start] != UInt8(ascii: "*") {
+                start = at
+                guard at < buffer.count else { return nil }
+                if buffer[at] != UInt8(ascii: "*") {
                     guard let line = try takeInlineLine() else { return nil }
                     guard let words = RESPInline.words(buffer[line]) else {
                         throw "ERR Protocol error: unbalanced quotes in request"
                     }
                     if words.isEmpty { continue }
-                    return RESPCommand(arguments: words, byteCount: start - line.lowerBound)
+                    return RESPCommand(arguments: words, byteCount: takeCommand())
                 }
                 guard let line = try takeLengthLine("mbulk count") else { return nil }
                 try begin(line)
+                if missingCount == 0 { continue }
             }
             while missingCount > 0 {
-                guard let argument = try takeArgument() else { return nil }
-                arguments.append(argument)
+                guard let span = try takeArgument() else { return nil }
+                spans.append(span)
                 missingCount -= 1
             }
-            guard !arguments.isEmpty else { continue }
-            defer {
-                arguments = []
-                commandBytes = 0
+            var arguments: [[UInt8]] = []
+            arguments.reserveCapacity(spans.count)
+            for span in spans {
+                let first = start + Int(span.offset)
+                arguments.append(Array(buffer[first..<first + Int(span.count)]))
             }
-            return RESPCommand(arguments: arguments, byteCount: commandBytes)
+            spans.removeAll(keepingCapacity: spans.count <= Self.spansKept)
+            return RESPCommand(arguments: arguments, byteCount: takeCommand())
         }
+    }
+
+    /// The command is given out.
+    /// - Returns: How long it was.
+    private mutating func takeCommand() -> Int {
+        defer { start = at }
+        return at - start
     }
 
     /// Reads `*N`. Zero and less is no command, and is passed over.
@@ -137,34 +155,29 @@ package struct RESPCommandDecoder: Sendable {
             throw "ERR Protocol error: unauthenticated multibulk length"
         }
         missingCount = max(0, Int(count))
-        commandBytes = missingCount > 0 ? start - line.lowerBound : 0
-        arguments.reserveCapacity(min(missingCount, 16))
     }
 
-    private mutating func takeArgument() throws(RESPError) -> [UInt8]? {
+    private mutating func takeArgument() throws(RESPError) -> Span? {
         if bulkBytes == nil {
             guard let line = try takeLengthLine("bulk count") else { return nil }
             guard buffer[line.lowerBound] == UInt8(ascii: "$") else { throw notABulk(buffer[line.lowerBound]) }
             // Its own line end, and the shortest form of the arguments behind it, must fit as well.
-            let room =
-                limits.commandBytesMax - commandBytes - (start - line.lowerBound) - 2
-                - (missingCount - 1) * Self.argumentBytesMin
+            let room = limits.commandBytesMax - (at - start) - 2 - (missingCount - 1) * Self.argumentBytesMin
             guard let length = RESPWords.integer(buffer[line].dropFirst()), length >= 0,
                 length <= min(limits.bulkBytesMax, room)
             else { throw "ERR Protocol error: invalid bulk length" }
             guard isLoggedIn || length <= Limits.bulkBytesBeforeLogin else {
                 throw "ERR Protocol error: unauthenticated bulk length"
             }
-            commandBytes += start - line.lowerBound
             bulkBytes = Int(length)
         }
-        guard let length = bulkBytes, buffer.count - start >= length + 2 else { return nil }
-        let argument = Array(buffer[start..<start + length])
-        start += length + 2
-        scanned = start
-        commandBytes += length + 2
-        bulkBytes = nil
-        return argument
+        guard let length = bulkBytes, buffer.count - at >= length + 2 else { return nil }
+        defer {
+            at += length + 2
+            scanned = at
+            bulkBytes = nil
+        }
+        return Span(offset: UInt32(at - start), count: UInt32(length))
     }
 
     private func notABulk(_ byte: UInt8) -> RESPError {
@@ -177,10 +190,10 @@ package struct RESPCommandDecoder: Sendable {
             end + 1 < buffer.count
         else { return nil }
         defer {
-            start = end + 2
-            scanned = start
+            at = end + 2
+            scanned = at
         }
-        return start..<end
+        return at..<end
     }
 
     /// The line up to `␊`; a `␍` before it is space to the words.
@@ -189,23 +202,23 @@ package struct RESPCommandDecoder: Sendable {
             return nil
         }
         defer {
-            start = end + 1
-            scanned = start
+            at = end + 1
+            scanned = at
         }
-        return start..<end
+        return at..<end
     }
 
     private mutating func findEnd(
         _ mark: UInt8, _ tooLong: @autoclosure () -> RESPError
     ) throws(RESPError) -> Int? {
         let limit = min(Limits.lineBytesMax, limits.commandBytesMax)
-        let stop = min(buffer.count, start + limit + 1)
+        let stop = min(buffer.count, at + limit + 1)
         if let end = buffer[scanned..<stop].firstIndex(of: mark) {
             scanned = end
             return end
         }
         scanned = stop
-        guard buffer.count - start <= limit else { throw tooLong() }
+        guard buffer.count - at <= limit else { throw tooLong() }
         return nil
     }
 }

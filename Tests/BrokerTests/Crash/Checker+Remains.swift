@@ -9,8 +9,12 @@ extension Checker {
             judge(letter)
         }
         for message in messages.values.sorted(by: { $0.publish.number < $1.publish.number }) {
-            guard message.fate == .durable, let id = message.id else { continue }
-            judge(message, id, letters)
+            guard message.fate == .durable else { continue }
+            if let id = message.id {
+                judge(message, id, letters)
+            } else if setting.topics[message.publish.topic]?.isTaken == false {
+                report(.lost, "number \(message.publish.number): never delivered")
+            }
         }
         judgeTakes()
         for (index, operation) in operations.enumerated() where !operation.isAnswered {

@@ -233,8 +233,9 @@ struct Checker {
         if !receipt.isDuplicate, messages[publish.number]?.isConfirmed == true, publish.dedupID != nil {
             report(.doubled, "number \(publish.number) was known and was not called a duplicate")
         }
-        identify(publish.number, as: receipt.id)
         messages[publish.number]?.isConfirmed = true
+        if let id = receipt.id { return identify(publish.number, as: id) }
+        setFate(.durable, of: publish.number)
     }
 
     /// The broker has the message, and it has this id.

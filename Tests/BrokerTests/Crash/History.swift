@@ -41,7 +41,8 @@ struct History: Sendable {
     }
 
     struct Receipt: Hashable, Sendable {
-        let id: UInt64
+        /// Nil: confirmed, but the answer tells no id.
+        var id: UInt64?
         var isDuplicate = false
     }
 

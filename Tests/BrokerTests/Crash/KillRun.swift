@@ -153,7 +153,7 @@ struct KillRun {
             try acknowledge(deliveries, wire)
         }
         remains.survey = try Self.survey(by: wire)
-        remains.letters = try letters(wire)
+        remains.letters = try Self.letters(of: Scene.subscriptions, wire)
         // A recovery of what was recovered finds the same.
         for _ in 0..<2 {
             try kill(child)
@@ -185,9 +185,9 @@ struct KillRun {
         return delivery != nil
     }
 
-    private func letters(_ wire: Wire) throws -> [History.DeadLetter] {
+    static func letters(of subscriptions: [String], _ wire: Wire) throws -> [History.DeadLetter] {
         var letters: [History.DeadLetter] = []
-        for name in Scene.subscriptions {
+        for name in subscriptions {
             guard let subscription = SubscriptionName(name) else { continue }
             var from = MessageID(rawValue: 0)
             while true {

@@ -8,6 +8,7 @@ enum RequestKind: CaseIterable {
     case subscriptionCreate, subscriptionSet, subscriptionDelete
     case status, peek, deadList, deadRedrive, deadPurge
     case keyList, keyRelease
+    case history
 
     init(_ request: Request) {
         switch request {
@@ -35,6 +36,7 @@ enum RequestKind: CaseIterable {
         case .deadPurge: self = .deadPurge
         case .keyList: self = .keyList
         case .keyRelease: self = .keyRelease
+        case .history: self = .history
         }
     }
 }
@@ -42,6 +44,7 @@ enum RequestKind: CaseIterable {
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
     case keys
+    case history
 
     init(_ response: Response) {
         switch response {
@@ -58,6 +61,7 @@ enum ResponseKind: CaseIterable {
         case .deadLetters: self = .deadLetters
         case .count: self = .count
         case .keys: self = .keys
+        case .history: self = .history
         }
     }
 }

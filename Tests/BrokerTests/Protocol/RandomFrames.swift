@@ -192,6 +192,16 @@ struct RandomFrames {
         return topic
     }
 
+    private mutating func history() -> MessageHistory {
+        let events = list(5) { frames in
+            HistoryEvent(
+                message: frames.message(), kind: HistoryEvent.Kind.allCases[frames.pick(HistoryEvent.Kind.allCases)],
+                at: frames.maybe { $0.time() }, topic: frames.topic(), subscription: frames.maybe { $0.text() },
+                detail: frames.text())
+        }
+        return MessageHistory(events: events, hasMore: flip())
+    }
+
     private mutating func figures() -> [Figure] { list(3) { Figure($0.text(), $0.anyNumber()) } }
 
     private mutating func brokerStatus() -> BrokerStatus {
@@ -250,6 +260,8 @@ extension RandomFrames {
         case .deadPurge: .deadPurge(subscription(), list { $0.message() })
         case .keyList: .keyList(subscription(), after: text(), limit: anyNumber(), parkedOnly: flip())
         case .keyRelease: .keyRelease(subscription(), list { $0.text() })
+        case .history:
+            .history(flip() ? .message(message()) : .header(Header(text(), text())), limit: anyNumber())
         }
     }
 
@@ -271,6 +283,7 @@ extension RandomFrames {
         case .deadLetters: .deadLetters(list { $0.deadLetter() })
         case .count: .count(anyNumber())
         case .keys: .keys(list { $0.keyStatus() })
+        case .history: .history(history())
         }
     }
 

@@ -130,6 +130,8 @@ struct VectorValues {
         case "status": (22, .status)
         case "peek": (23, .peek(orders, from: first, limit: 10))
         case "dead-list": (24, .deadList(email, from: MessageID(rawValue: 0), limit: 100))
+        case "history": (27, .history(.message(first), limit: 100))
+        case "history-of-a-header": (28, .history(.header(Header("order", "4711")), limit: 100))
         case "dead-redrive": (25, .deadRedrive(email, []))
         case "dead-purge": (26, .deadPurge(email, [first, MessageID(rawValue: 1002)]))
         case "key-list": (31, .keyList(email, after: "customer-1", limit: 100, parkedOnly: false))
@@ -208,6 +210,7 @@ struct VectorValues {
                     KeyStatus(key: "customer-8", state: .inFlight, owner: MessageID(rawValue: 1004), held: 0),
                 ])
             )
+        case "history-answer": return (27, .history(history))
         default: return nil
         }
     }
@@ -227,6 +230,21 @@ struct VectorValues {
         topic.figures = [Figure("dropped", 3)]
         topic.subscriptions = [subscription]
         return topic
+    }
+
+    private var history: MessageHistory {
+        func event(_ kind: HistoryEvent.Kind, _ at: WallTime?, _ subscription: String?, _ detail: String)
+            -> HistoryEvent
+        {
+            HistoryEvent(
+                message: MessageID(rawValue: 1001), kind: kind, at: at, topic: orders, subscription: subscription,
+                detail: detail)
+        }
+        return MessageHistory(events: [
+            event(.published, newYear, nil, "12 bytes"),
+            event(.delivered, newYear.adding(milliseconds: 1_000), "email", "to email-1"),
+            event(.acknowledged, nil, "email", ""),
+        ])
     }
 
     private var status: BrokerStatus {

@@ -206,4 +206,15 @@ struct RedisGroupTests {
         #expect(desk.ask("XGROUP CREATECONSUMER s g c", client) == .integer(1))
         #expect(desk.ask("XINFO CONSUMERS s g", client)?.items.count == 2)
     }
+
+    @Test("XCLAIM FORCE takes what is ready in its own stream, never another stream's entry")
+    func claimOfAnotherStream() {
+        let (desk, client) = open()
+        let own = fill(desk, client, 1)[0]
+        let other = desk.ask("XADD other * f v", client)?.text ?? ""
+        #expect(desk.ask("XCLAIM s g c 0 \(other) FORCE", client) == .array([]))
+        #expect(desk.ask("XCLAIM s g c 0 \(own) FORCE", client)?.items.count == 1)
+        #expect(desk.ask("LLEN s@g", client) == .integer(0))
+        #expect(desk.state.disagreements() == [])
+    }
 }

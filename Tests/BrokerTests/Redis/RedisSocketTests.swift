@@ -1,6 +1,7 @@
 import Broker
 import BrokerProtocol
 import LinuxIO
+import TestSupport
 import Testing
 
 /// A broker with both listeners on a directory of its own.
@@ -80,6 +81,18 @@ struct RedisSocketTests {
         await house.broker.stop()
     }
 
+    @Test("A client that sends no more gets all its answers, also those that were held up")
+    func halfClosedAndHeld() async throws {
+        let house = try RedisHouse { $0.unconfirmedMax = 100 }
+        let client = try house.connect()
+        try client.send(bytes: (0..<5_000).flatMap { _ in RedisDesk.command("LPUSH q a") })
+        client.endOutput()
+        var last: RESPValue?
+        while let reply = try client.next() { last = reply }
+        #expect(last == .integer(5_000))
+        await house.broker.stop()
+    }
+
     @Test("A waiting client that disconnects takes no message with it")
     func disconnected() async throws {
         let house = try RedisHouse()
@@ -136,6 +149,19 @@ struct RedisSocketTests {
         for _ in 0..<50 { #expect(try other.ask("PING") == .simple("PONG")) }
         for _ in 0..<200 { #expect(try greedy.next()?[0].text?.count == body.count) }
         #expect(try other.ask("LLEN q") == .integer(1))
+        await house.broker.stop()
+    }
+
+    @Test("Long replies that come from no message are held up as well")
+    func longTables() async throws {
+        let house = try RedisHouse { $0.outputBytesMax = 1 << 20 }
+        let (greedy, other) = (try house.connect(), try house.connect())
+        // Some 100 KB each: a gigabyte.
+        try greedy.send(bytes: (0..<10_000).flatMap { _ in RedisDesk.command("COMMAND DOCS") })
+        let before = Clocks.monotonicMilliseconds()
+        for _ in 0..<50 { #expect(try other.ask("PING") == .simple("PONG")) }
+        #expect(Clocks.monotonicMilliseconds() - before < 5_000)
+        for _ in 0..<20 { #expect(try greedy.next() != nil) }
         await house.broker.stop()
     }
 

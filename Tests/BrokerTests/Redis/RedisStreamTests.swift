@@ -152,4 +152,16 @@ struct RedisStreamTests {
             desk.ask("XREAD STREAMS s 0", client)
                 == .map([RESPField(.bulk("s"), .array([.array([.bulk(id), texts("f", "v")])]))]))
     }
+
+    @Test("A read names a hundred streams at most")
+    func manyStreams() {
+        let client = desk.connect()
+        let id = add("f v", client)
+        func read(_ count: Int) -> RESPValue? {
+            let (keys, ids) = (Array(repeating: "s", count: count), Array(repeating: "0", count: count))
+            return desk.ask("XREAD COUNT 1 STREAMS " + (keys + ids).joined(separator: " "), client)
+        }
+        #expect(read(100)?.items.count == 100 && read(100)?[0][1][0][0] == .bulk(id))
+        #expect(read(101)?.errorCode == "ERR")
+    }
 }

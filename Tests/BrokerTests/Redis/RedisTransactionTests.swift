@@ -161,4 +161,36 @@ struct RedisTransactionTests {
         }
         #expect(desk.journal.currentSegment > 0)
     }
+
+    @Test("Replies of a transaction are together not much longer than output_max; what is not read is not taken")
+    func longReplies() {
+        var limits = StateLimits()
+        limits.replyBytesMax = 4_000
+        let desk = RedisDesk(limits: limits)
+        let client = desk.connect()
+        let body = String(repeating: "x", count: 1_000)
+        _ = desk.ask("RPUSH q" + String(repeating: " \(body)", count: 6), client)
+        queue(["LPUSH r a"] + Array(repeating: "RPOP q", count: 6) + ["LPUSH r b"], desk, client)
+        let pops = desk.ask("EXEC", client)?.items ?? []
+        #expect(pops.first == .integer(1) && pops.last == .integer(2))
+        #expect(pops[1...4].allSatisfy { $0 == .bulk(body) })
+        #expect(pops[5...6].allSatisfy { $0.errorCode == "ERR" })
+        #expect(desk.ask("LLEN q", client) == .integer(2))
+
+        queue(Array(repeating: "LRANGE q 0 -1", count: 50), desk, client)
+        let ranges = desk.ask("EXEC", client)?.items ?? []
+        #expect(ranges[0].items.count == 2 && ranges[1...].allSatisfy { $0.errorCode == "ERR" })
+        #expect(desk.ask("LRANGE q 0 -1", client)?.items.count == 2)
+    }
+
+    @Test("A transaction takes what it pushed before those who wait; they get what it leaves")
+    func takesItsOwn() {
+        let desk = RedisDesk()
+        let (waiter, client) = (desk.connect(), desk.connect())
+        desk.send("BRPOP q r 0", waiter)
+        queue(["LPUSH q 1 2", "RPOP q", "RPOPLPUSH q r", "LLEN q"], desk, client)
+        #expect(desk.ask("EXEC", client) == .array([.integer(2), .bulk("1"), .bulk("2"), .integer(0)]))
+        #expect(waiter.replies == [texts("r", "2")])
+        #expect(desk.state.disagreements() == [])
+    }
 }

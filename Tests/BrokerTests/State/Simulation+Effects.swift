@@ -16,8 +16,7 @@ extension Simulation {
             journal.sync()
             journal.recycle(before: segment)
             moments = [(journal.end, model)]
-        case .respond, .answerPeek, .answerDead, .endConsumer, .answerRedis, .hangUp:
-            throw Disagreement(description: "nobody asked for \(effect)")
+        default: throw Disagreement(description: "nobody asked for \(effect)")
         }
     }
 

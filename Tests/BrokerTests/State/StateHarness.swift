@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-/// A state with a log in memory and a clock in a variable. Effects are performed at once unless durability is the point.
+/// A state with a log in memory and a clock in a variable. Effects are performed at once unless durability matters.
 final class StateHarness {
     let journal: MemoryJournal
     private(set) var state: BrokerState

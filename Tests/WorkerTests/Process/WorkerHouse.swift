@@ -61,9 +61,9 @@ final class WorkerHouse {
     }
 
     /// Starts brokerd and waits for READY=1.
-    func startBroker() async throws -> DaemonProcess {
+    func startBroker(arguments: [String] = []) async throws -> DaemonProcess {
         let command = [Self.program("brokerd"), "--config", path("brokerd.conf"), "--listen", url]
-        let broker = try spawn(command, environment: [:])
+        let broker = try spawn(command + arguments, environment: [:])
         try await broker.ready()
         return broker
     }
