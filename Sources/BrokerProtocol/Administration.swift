@@ -12,6 +12,25 @@ public struct DeliverySettings: Hashable, Sendable {
     public var backoffCapMilliseconds: Int64 = 600_000
     /// Deliveries whose consumer died without a verdict before the message counts as poison; 1 to 1000.
     public var poisonDeathsMax: UInt32 = 3
+    /// A message that has waited longer is overdue: it gets every fourth delivery, whatever its priority; 0 (never) to
+    /// 7 days.
+    public var priorityAgeingMilliseconds: Int64 = 60_000
+    /// Bound of the deliveries.
+    public var rate = DeliveryRate.unbounded
+    /// Deliveries that may come at once after a pause; 0: what `rate` gives in a second, at least one.
+    public var rateBurst: UInt32 = 0
+    /// Bound of the deliveries of each ordering key.
+    public var keyRate = DeliveryRate.unbounded
+    /// Bound of the leases; 0: none.
+    public var inFlightMax: UInt32 = 0
+    /// The header whose values are served in turn; empty: none.
+    public var fairHeader = ""
+    /// Messages in a row, by value of `fairHeader`.
+    public var fairWeights = FairWeights()
+    /// Whether an ordering key stays with the consumer that got it first.
+    public var isSticky = false
+    /// Whether an ordering key is parked when one of its messages becomes a dead letter.
+    public var parksAfterDead = false
     /// What stood in a frame and is no setting of this version, or no value of it.
     package private(set) var unreadable: [Header] = []
 
@@ -43,6 +62,16 @@ public struct DeliverySettings: Hashable, Sendable {
         try demand(
             (backoffBaseMilliseconds...7 * day).contains(backoffCapMilliseconds), "backoff_cap is backoff_base to 7d")
         try demand((1...1000).contains(poisonDeathsMax), "poison_deaths_max is 1 to 1000")
+        try demand((0...7 * day).contains(priorityAgeingMilliseconds), "priority_ageing is 0 to 7d")
+        try demand(rate.count <= DeliveryRate.countMax, "rate is 0, or 1 to \(DeliveryRate.countMax) in a period")
+        try demand(rateBurst <= DeliveryRate.countMax, "rate_burst is 0 to \(DeliveryRate.countMax)")
+        try demand(
+            keyRate.count <= DeliveryRate.countMax, "key_rate is 0, or 1 to \(DeliveryRate.countMax) in a period")
+        try demand(fairHeader.utf8.count <= 255, "fair_header has at most 255 bytes")
+        try demand(
+            fairWeights.isValid,
+            "fair_weights are 1 to \(FairWeights.weightMax), for at most \(FairWeights.countMax) values, in at most "
+                + "\(FairWeights.bytesMax) bytes")
     }
 }
 

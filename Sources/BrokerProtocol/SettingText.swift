@@ -50,6 +50,24 @@ public enum SettingText {
     }
 }
 
+extension SettingText {
+    static func rate(_ key: String, _ value: String) throws(BrokerError) -> DeliveryRate {
+        guard let rate = DeliveryRate(value) else { throw invalid(key, value, "a rate such as 100/s, 30/m, 5/h, or 0") }
+        return rate
+    }
+
+    static func weights(_ key: String, _ value: String) throws(BrokerError) -> FairWeights {
+        guard let weights = FairWeights(value) else { throw invalid(key, value, "weights such as big=3,small=1") }
+        return weights
+    }
+
+    /// - Returns: Whether it is the second one.
+    static func choice(_ key: String, _ value: String, _ first: String, _ second: String) throws(BrokerError) -> Bool {
+        guard value == first || value == second else { throw invalid(key, value, "\(first) or \(second)") }
+        return value == second
+    }
+}
+
 extension DeliverySettings {
     /// Changes one setting by its name.
     /// - Returns: False when there is no setting of that name.
@@ -62,6 +80,15 @@ extension DeliverySettings {
         case "backoff_base": backoffBaseMilliseconds = try SettingText.span(key, value)
         case "backoff_cap": backoffCapMilliseconds = try SettingText.span(key, value)
         case "poison_deaths_max": poisonDeathsMax = try SettingText.number(key, value)
+        case "priority_ageing": priorityAgeingMilliseconds = try SettingText.span(key, value)
+        case "rate": rate = try SettingText.rate(key, value)
+        case "rate_burst": rateBurst = try SettingText.number(key, value)
+        case "key_rate": keyRate = try SettingText.rate(key, value)
+        case "in_flight_max": inFlightMax = try SettingText.number(key, value)
+        case "fair_header": fairHeader = value
+        case "fair_weights": fairWeights = try SettingText.weights(key, value)
+        case "sticky": isSticky = try SettingText.choice(key, value, "off", "on")
+        case "after_dead": parksAfterDead = try SettingText.choice(key, value, "continue", "park")
         default: return false
         }
         return true
@@ -86,6 +113,15 @@ extension DeliverySettings {
             ("backoff_base", SettingText.span(milliseconds: backoffBaseMilliseconds)),
             ("backoff_cap", SettingText.span(milliseconds: backoffCapMilliseconds)),
             ("poison_deaths_max", String(poisonDeathsMax)),
+            ("priority_ageing", SettingText.span(milliseconds: priorityAgeingMilliseconds)),
+            ("rate", rate.text),
+            ("rate_burst", String(rateBurst)),
+            ("key_rate", keyRate.text),
+            ("in_flight_max", String(inFlightMax)),
+            ("fair_header", fairHeader),
+            ("fair_weights", fairWeights.text),
+            ("sticky", isSticky ? "on" : "off"),
+            ("after_dead", parksAfterDead ? "park" : "continue"),
         ]
     }
 }

@@ -57,7 +57,7 @@ extension BrokerState {
             case .ack, .release: 0
             case .fail(let text, _), .reject(let text): min(text.utf8.count, 1024)
             }
-        let bytes = plan.unfreeingBytes + textBytes + Self.settleBytes
+        let bytes = plan.unfreeingBytes + textBytes + Self.settleBytes + parkingBytes(lease.subscription)
         if verdict != .ack && !leavesRoomForAcks(bytes) {
             throw BrokerError(.diskFull, "the disk is full and what is left is for acks; the lease stays")
         }
@@ -185,7 +185,11 @@ extension BrokerState {
     /// Takes the lease out of every index and gives its consumer the credit back.
     func end(_ lease: Lease) {
         leases[lease.id] = nil
-        lease.consumer?.unsettled -= 1
+        if let consumer = lease.consumer {
+            consumer.unsettled -= 1
+            lease.subscription.updateTurn(of: consumer)
+            lease.subscription.noteFree(consumer)
+        }
         if let session = sessions[lease.session], session.leases.remove(lease.id) != nil { noteRoom(in: session) }
         markDirty(lease.subscription)
     }
@@ -194,7 +198,8 @@ extension BrokerState {
     /// later.
     func abandon(_ lease: Lease, error: String, now: Now) {
         let fact = retry(lease, error: error, after: nil, isDeath: true, now: now)
-        if !leavesRoomForAcks(error.utf8.count + Self.settleBytes) || !recordReserved([fact]) {
+        let bytes = error.utf8.count + Self.settleBytes + parkingBytes(lease.subscription)
+        if !leavesRoomForAcks(bytes) || !recordReserved([fact]) {
             setDeadline(of: lease.id, to: now.monotonic + 1_000)
         }
     }
@@ -215,6 +220,7 @@ extension BrokerState {
             guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
             timeOut(pop)
         }
+        wakeSubscriptions(now: now)
         Self.wake(&delayed, until: now.wall).forEach(makeReady)
         Self.wake(&backoffs, until: steady(now)).forEach(makeReady)
     }
@@ -241,6 +247,7 @@ extension BrokerState {
         if let first = popDeadlines.first { waits.append(first.deadline - now.monotonic) }
         if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
         if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
+        if let first = wakes.first { waits.append(first.time - now.monotonic) }
         if !stalled.isEmpty { waits.append(1_000) }
         if !unfinished.isEmpty { waits.append(0) }
         return waits.min().map { max($0, 0) }

@@ -21,6 +21,7 @@ extension BrokerState {
         status.dead = UInt64(subscription.dead.count)
         status.delivered = subscription.delivered
         status.acknowledged = subscription.acknowledged
+        status.figures += dispatchFigures(of: subscription)
         return status
     }
 

@@ -93,6 +93,7 @@ extension BrokerState {
                 orderingKey: message.orderingKey, expiresAt: message.expiresAt)
             var plan = PublishPlan()
             _ = try decidePublish(copy, &plan, now: now)
+            noteServed(id, of: subscription, nil, now: now)
             try record([.acknowledged(subscription.id, [id])] + plan.facts)
             subscription.delivered += 1
             totals.delivered += 1
