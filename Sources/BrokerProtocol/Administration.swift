@@ -77,12 +77,37 @@ public struct DeliverySettings: Hashable, Sendable {
 
 /// The settings of a topic. Stored in the log.
 public struct TopicSettings: Hashable, Sendable {
-    /// Publishes answer `TOPIC_FULL` from this number of unsettled messages on; 0 means no limit of its own.
+    /// Open messages, which some subscription has to deliver still; 0 means no limit of its own.
     public var messagesMax: UInt64 = 0
+    /// Bytes of bodies and headers of the open messages; 0 means no limit of its own.
+    public var bytesMax: UInt64 = 0
+    /// What a publish does that would go beyond these two.
+    public var overflow = Overflow.reject
+    /// A message that waits longer, from its publish or its deliver-at on, is over; 0 means never, up to 366 days.
+    public var messageAgeMaxMilliseconds: Int64 = 0
+    /// What happens to a message whose time is over before it was delivered.
+    public var expired = Expired.deadLetter
     /// How long a dedup id is remembered; 0 to 7 days.
     public var dedupWindowMilliseconds: Int64 = 600_000
+    /// How many dedup ids are remembered; 1 to 1,000,000.
+    public var dedupMax: UInt64 = 1_000_000
     /// For the subscriptions that have no settings of their own.
     public var delivery = DeliverySettings()
+
+    public enum Overflow: String, Hashable, Sendable, CaseIterable {
+        /// The publish is refused with `TOPIC_FULL`.
+        case reject
+        /// The oldest ready messages are dropped.
+        case dropOldest = "drop_oldest"
+        /// The oldest ready messages become dead letters.
+        case deadLetterOldest = "dead_letter_oldest"
+    }
+
+    public enum Expired: String, Hashable, Sendable, CaseIterable {
+        case deadLetter = "dead_letter"
+        case drop
+    }
+
     /// What stood in a frame and is no setting of this version, or no value of it.
     package private(set) var unreadable: [Header] = []
 
@@ -107,6 +132,8 @@ public struct TopicSettings: Hashable, Sendable {
     public func validate() throws(BrokerError) {
         if let problem { throw problem }
         try demand((0...7 * 86_400_000).contains(dedupWindowMilliseconds), "dedup_window is 0 to 7d")
+        try demand((1...1_000_000).contains(dedupMax), "dedup_max is 1 to 1000000")
+        try demand((0...366 * 86_400_000).contains(messageAgeMaxMilliseconds), "message_age_max is 0 to 366d")
         try delivery.validate()
     }
 }

@@ -29,6 +29,30 @@ public enum SettingText {
         return overflow ? nil : product
     }
 
+    /// The shortest exact form that ``bytes(_:)`` reads.
+    public static func size(bytes: UInt64) -> String {
+        if bytes == 0 { return "0" }
+        for (unit, shift) in [("G", 30), ("M", 20), ("K", 10)] as [(String, UInt64)] where bytes % (1 << shift) == 0 {
+            return "\(bytes >> shift)\(unit)"
+        }
+        return "\(bytes)"
+    }
+
+    static func size(_ key: String, _ value: String) throws(BrokerError) -> UInt64 {
+        if let number = UInt64(value) { return number }
+        guard let bytes = bytes(value), bytes >= 0 else { throw invalid(key, value, "a size such as 512, 64K, 8M, 1G") }
+        return UInt64(bytes)
+    }
+
+    static func choice<Choice: RawRepresentable & CaseIterable>(
+        _ key: String, _ value: String, _: Choice.Type = Choice.self
+    ) throws(BrokerError) -> Choice where Choice.RawValue == String {
+        guard let choice = Choice(rawValue: value) else {
+            throw invalid(key, value, "one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return choice
+    }
+
     static func unknown(_ key: String) -> BrokerError {
         BrokerError(.settingInvalid, "there is no setting \(key) in this version")
     }
@@ -133,7 +157,12 @@ extension TopicSettings {
     public mutating func set(_ key: String, to value: String) throws(BrokerError) -> Bool {
         switch key {
         case "messages_max": messagesMax = try SettingText.number(key, value)
+        case "bytes_max": bytesMax = try SettingText.size(key, value)
+        case "overflow": overflow = try SettingText.choice(key, value)
+        case "message_age_max": messageAgeMaxMilliseconds = try SettingText.span(key, value)
+        case "expired": expired = try SettingText.choice(key, value)
         case "dedup_window": dedupWindowMilliseconds = try SettingText.span(key, value)
+        case "dedup_max": dedupMax = try SettingText.number(key, value)
         default: return try delivery.set(key, to: value)
         }
         return true
@@ -153,7 +182,12 @@ extension TopicSettings {
     public var entries: [(key: String, value: String)] {
         [
             ("messages_max", String(messagesMax)),
+            ("bytes_max", SettingText.size(bytes: bytesMax)),
+            ("overflow", overflow.rawValue),
+            ("message_age_max", SettingText.span(milliseconds: messageAgeMaxMilliseconds)),
+            ("expired", expired.rawValue),
             ("dedup_window", SettingText.span(milliseconds: dedupWindowMilliseconds)),
+            ("dedup_max", String(dedupMax)),
         ] + delivery.entries
     }
 }

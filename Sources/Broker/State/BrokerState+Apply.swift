@@ -44,12 +44,16 @@ extension BrokerState {
         case .keyReleased(let id, let keys): for key in keys { applyReleased(id, key) }
         case .deduplicated(let topic, let entries):
             segments.addDedup(entries.count, segment: address.position / segmentBytes)
-            for entry in entries { topics[topic]?.remember(entry, countMax: limits.dedupMax) }
+            for entry in entries { topics[topic]?.remember(entry, countMax: dedupMax(topic)) }
         case .counted(let message, let topic, let subscription):
             nextMessage = max(nextMessage, message.rawValue)
             nextTopic = max(nextTopic, topic.rawValue)
             nextSubscription = max(nextSubscription, subscription.rawValue)
         }
+    }
+
+    private func dedupMax(_ id: TopicID) -> Int {
+        min(limits.dedupMax, topics[id].map { Int($0.settings.dedupMax) } ?? .max)
     }
 
     // MARK: Messages
@@ -64,7 +68,7 @@ extension BrokerState {
             let until = published.publishedAt.adding(milliseconds: topic.settings.dedupWindowMilliseconds)
             topic.forgetDuplicates(now: published.publishedAt)
             let entry = DedupEntry(dedupID: dedupID, message: published.id, until: until)
-            topic.remember(entry, countMax: limits.dedupMax)
+            topic.remember(entry, countMax: dedupMax(topic.id))
             segments.addDedup(1, segment: address.position / segmentBytes)
         }
         if topic.subscriptions.isEmpty || messages[published.id] != nil { return }
@@ -101,6 +105,10 @@ extension BrokerState {
         if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {
             extras[published.id] = MessageExtras(
                 orderingKey: published.orderingKey, deliverAt: published.deliverAt, expiresAt: published.expiresAt)
+        }
+        if published.expiresAt != nil {
+            expiry.liveCount += 1
+            watchEnd(of: published.id)
         }
         segments.add(entry, segmentBytes)
         topic.messageCount += 1
@@ -192,7 +200,9 @@ extension BrokerState {
             messages.amend(id) { $0.owed -= 1 }
         } else {
             messages.remove(id)
-            if !extras.isEmpty { extras[id] = nil }
+            if !extras.isEmpty, let extra = extras.removeValue(forKey: id), extra.expiresAt != nil {
+                expiry.liveCount -= 1
+            }
             segments.remove(entry, segmentBytes)
             subscription.topic.messageCount -= 1
         }
@@ -209,6 +219,8 @@ extension BrokerState {
             slot.note(error: error)
         }
         move(id, message, to: .delayed(until: readyAt))
+        // Its end may have passed while it was leased, and come again: the clock was set back.
+        watchEnd(of: message)
     }
 
     private func applyRestated(_ published: PublishedMessage, _ slots: [SlotRecord], _ address: RecordAddress) {
@@ -256,6 +268,7 @@ extension BrokerState {
         if let topic = topics[id] {
             definitionBytes += settings.changedBytes - topic.settings.changedBytes
             topic.settings = settings
+            expiry.note(id, hasAge: settings.messageAgeMaxMilliseconds > 0)
             for subscription in topic.subscriptions where subscription.ownSettings == nil { follow(subscription) }
             return
         }
@@ -263,6 +276,7 @@ extension BrokerState {
         topics[id] = topic
         topicsByName[name] = topic
         definitionBytes += Self.definitionBytes(name.text) + settings.changedBytes
+        if settings.messageAgeMaxMilliseconds > 0 { expiry.note(id, hasAge: true) }
     }
 
     private func setSubscription(_ id: SubscriptionID, _ settings: DeliverySettings?) {
@@ -308,11 +322,13 @@ extension BrokerState {
             let index = topic.lanes[lane].start + UInt64(skipped - ids.startIndex)
             for id in subscription.begin(lane: lane, at: index, isLive: { messages[$0] != nil }) {
                 owe(id)
+                watchEnd(of: id)
                 others.remove(id)
             }
         }
         for id in others.sorted() where includes(start, id) {
             owe(id)
+            watchEnd(of: id)
             let place = extras[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
             subscriptions[subscription.id] = subscription
             add(id, Slot(place: place), to: subscription)
@@ -344,6 +360,7 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
+        expiry.note(id, hasAge: false)
         definitionBytes -= Self.definitionBytes(topic.name.text) + topic.settings.changedBytes
     }
 }

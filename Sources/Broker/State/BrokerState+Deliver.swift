@@ -222,10 +222,8 @@ extension BrokerState {
                 unfinished.append(subscription)
                 return nil
             }
-            if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
-                let died = Fact.died(
-                    subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
-                guard recordReserved([died]) else {
+            if isExpired(id, entry, in: subscription, now: now) {
+                guard expire(id, in: subscription, now: now) else {
                     stall(subscription)
                     return nil
                 }

@@ -65,6 +65,8 @@ final class BrokerState {
     var delayed = Heap<DelayedEntry>()
     /// Messages that wait after a verdict, by the steady clock.
     var backoffs = Heap<DelayedEntry>()
+    /// Messages that end by themselves.
+    var expiry = Expiry()
     /// Wall clock minus monotonic clock at the first look at both.
     private var wallShift: Int64?
     /// Verdicts that are still to come, over all subscriptions; each has log space reserved.

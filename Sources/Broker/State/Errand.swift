@@ -95,6 +95,7 @@ extension BrokerState {
             _ = try decidePublish(copy, &plan, now: now)
             noteServed(id, of: subscription, nil, now: now)
             try record([.acknowledged(subscription.id, [id])] + plan.facts)
+            noteSacrifices(plan)
             subscription.delivered += 1
             totals.delivered += 1
             topicsByName[topic]?.view = view

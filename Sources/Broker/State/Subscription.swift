@@ -40,6 +40,8 @@ final class Subscription {
     var isCountedAsParking = false
     var delivered: UInt64 = 0
     var acknowledged: UInt64 = 0
+    /// Messages whose time was over, since the start.
+    var expired: UInt64 = 0
 
     /// In the order of creation.
     var consumers: [Consumer] = []

@@ -167,6 +167,11 @@ struct RandomFrames {
         var settings = TopicSettings()
         settings.messagesMax = anyNumber()
         settings.dedupWindowMilliseconds = span()
+        settings.bytesMax = anyNumber()
+        settings.overflow = flip() ? .dropOldest : .deadLetterOldest
+        settings.messageAgeMaxMilliseconds = span()
+        settings.expired = flip() ? .drop : .deadLetter
+        settings.dedupMax = anyNumber()
         settings.delivery = deliverySettings()
         return settings
     }

@@ -49,7 +49,12 @@ import Testing
     @Test("Every setting is set by the name and the text that it is listed with") func entries() throws {
         var changed = TopicSettings()
         changed.messagesMax = 7
+        changed.bytesMax = 1 << 20
+        changed.overflow = .dropOldest
+        changed.messageAgeMaxMilliseconds = 9
+        changed.expired = .drop
         changed.dedupWindowMilliseconds = 1
+        changed.dedupMax = 8
         changed.delivery.attemptsMax = 2
         changed.delivery.leaseMilliseconds = 101
         changed.delivery.leaseTotalMilliseconds = 3_000
@@ -68,7 +73,7 @@ import Testing
         var copy = TopicSettings()
         for (key, value) in changed.entries { #expect(try copy.set(key, to: value) == true) }
         #expect(copy == changed)
-        #expect(Set(changed.entries.map(\.key)).count == 17)
+        #expect(Set(changed.entries.map(\.key)).count == TopicSettings().entries.count)
         #expect(zip(changed.entries, TopicSettings().entries).allSatisfy { $0.value != $1.value })
 
         var delivery = DeliverySettings()
@@ -105,6 +110,8 @@ import Testing
             ("fair_weights", "a=-1", "weights such as big=3,small=1"),
             ("sticky", "yes", "off or on"), ("after_dead", "", "continue or park"),
             ("lease", "30", "a time span such as 250ms, 30s, 10m, 12h, 7d"),
+            ("overflow", "drop", "one of reject, drop_oldest, dead_letter_oldest"),
+            ("expired", "", "one of dead_letter, drop"), ("bytes_max", "64X", "a size such as 512, 64K, 8M, 1G"),
             ("dedup_window", "forever", "a time span such as 250ms, 30s, 10m, 12h, 7d"),
         ])
     func badValues(key: String, value: String, expected: String) {
@@ -135,6 +142,11 @@ import Testing
             ("fair_weights", ["", "a=1,b=1000", "=2"], ["a=0", "a=1001"]),
             ("dedup_window", ["0", "7d"], ["604800001ms"]),
             ("messages_max", ["0", "18446744073709551615"], []),
+            ("bytes_max", ["0", "64M", "1025"], []),
+            ("overflow", ["reject", "drop_oldest", "dead_letter_oldest"], []),
+            ("message_age_max", ["0", "366d"], ["367d"]),
+            ("expired", ["drop", "dead_letter"], []),
+            ("dedup_max", ["1", "1000000"], ["0", "1000001"]),
         ] as [(String, [String], [String])])
     func ranges(key: String, good: [String], bad: [String]) throws {
         for value in good {
