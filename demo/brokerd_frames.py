@@ -18,8 +18,9 @@ REQUESTS = {
     "unsubscribe": 0x14, "settle": 0x15, "extend": 0x16, "pop": 0x17, "topic_create": 0x20, "topic_set": 0x21,
     "topic_delete": 0x22, "topic_list": 0x23, "subscription_create": 0x24, "subscription_set": 0x25,
     "subscription_delete": 0x26, "status": 0x27, "peek": 0x28, "dead_list": 0x30, "dead_redrive": 0x31,
-    "dead_purge": 0x32, "key_list": 0x49, "key_release": 0x4A,
-    "dead_purge": 0x32, "history": 0x4B,
+    "dead_purge": 0x32, "cancel": 0x40, "reschedule": 0x41, "schedule_set": 0x42, "schedule_delete": 0x43,
+    "schedule_list": 0x44, "pause": 0x45, "resume": 0x46, "key_list": 0x49, "key_release": 0x4A, "history": 0x4B,
+    "schedule_pause": 0x50, "schedule_resume": 0x51,
 }
 STARTS = {"beginning": 0, "now": 1, "time": 2, "message": 3}
 
@@ -91,6 +92,23 @@ class DeadLetter:
     dead_at: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A message that is published at each tick of a cron line."""
+
+    name: str
+    topic: str
+    cron: str
+    zone: str = "UTC"
+    missed: int = 0
+    paused: bool = False
+    priority: int = 4
+    ordering_key: str | None = None
+    expiry_ms: int = -1
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -166,6 +184,20 @@ class Writer:
     def start(self, start: tuple[str, int]) -> None:
         self.put("Bq" if start[0] == "time" else "BQ", STARTS[start[0]], start[1])
 
+    def schedule(self, schedule: Schedule) -> None:
+        for text in (schedule.name, schedule.topic, schedule.cron, schedule.zone):
+            self.text(text)
+        self.put("BBB", schedule.missed, schedule.paused, schedule.priority)
+        self.optional(schedule.ordering_key, self.text)
+        self.put("q", schedule.expiry_ms)
+        self.list(schedule.headers, self.header)
+        self.bytes(schedule.body)
+
+    def optional(self, value: Any, one: Callable[[Any], None]) -> None:
+        self.put("B", 0 if value is None else 1)
+        if value is not None:
+            one(value)
+
     def settings(self, settings: dict[str, str]) -> None:
         self.list(settings.items(), self.header)
 
@@ -220,6 +252,8 @@ WRITE: dict[str, Callable[[Writer, Any], None]] = {
     "versions": _write_versions,
     "history query": _write_history_query,
     "optional settings": _write_optional_settings,
+    "schedule": Writer.schedule,
+    "optional time": lambda writer, value: writer.optional(value, lambda time: writer.put("q", time)),
 }
 REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "hello": (("versions", "versions"), ("text", "client"), ("text", "instance"), ("I", "heartbeat")),
@@ -242,6 +276,14 @@ REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "dead_list": (("text", "subscription"), ("Q", "from_id"), ("I", "limit")),
     "dead_redrive": (("text", "subscription"), ("ids", "ids")),
     "dead_purge": (("text", "subscription"), ("ids", "ids")),
+    "cancel": (("ids", "ids"),),
+    "reschedule": (("ids", "ids"), ("q", "deliver_at")),
+    "schedule_set": (("schedule", "schedule"),),
+    "schedule_delete": (("text", "schedule"),),
+    "schedule_pause": (("text", "schedule"),),
+    "schedule_resume": (("text", "schedule"),),
+    "pause": (("text", "target"), ("B", "what"), ("optional time", "until")),
+    "resume": (("text", "target"), ("B", "what")),
     "key_list": (("text", "subscription"), ("text", "after"), ("I", "limit"), ("B", "parked_only")),
     "key_release": (("text", "subscription"), ("texts", "keys")),
     "history": (("history query", "query"), ("I", "limit")),
@@ -340,6 +382,17 @@ class Reader:
             "delivered", "acknowledged", "log_segments", "log_free_bytes")
         return {"version": self.text()} | dict(zip(names, self.get("IqII10Q"))) | {"figures": self.figures()}
 
+    def schedule(self) -> Schedule:
+        return Schedule(
+            self.text(), self.text(), self.text(), self.text(), self.one("B"), self.flag(), self.one("B"),
+            self.optional(self.text), self.one("q"), self.headers(), self.take(self.one("I")))
+
+    def schedule_status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {"schedule": self.schedule()}
+        status["next"], status["last"] = self.optional(lambda: self.one("q")), self.optional(lambda: self.one("q"))
+        status["fired"], status["refused"] = self.get("QQ")
+        return status | {"last_refusal": self.optional(self.text)}
+
     def hello(self) -> dict[str, Any]:
         names = ("identity", "heartbeat", "frame_max", "body_max", "headers_max", "leases_max")
         return {"version": self.one("B"), "broker": self.text()} | dict(zip(names, self.get("QIIIII")))
@@ -383,6 +436,7 @@ READ: dict[int, Callable[[Reader], Any]] = {
     0x89: lambda reader: reader.list(reader.delivery),
     0x8A: lambda reader: reader.list(reader.dead_letter),
     0x8B: lambda reader: reader.one("Q"),
+    0x8D: lambda reader: reader.list(reader.schedule_status),
     0x8F: lambda reader: reader.list(reader.key_status),
     0x90: lambda reader: (reader.list(reader.history_event), reader.flag()),
 }

@@ -11,11 +11,15 @@ from typing import Any, Iterator
 sys.path.insert(0, str(Path(__file__).parent))
 
 from brokerd_frames import (
-    HEARTBEAT, BrokerError, Cutter, DeadLetter, Delivery, Malformed, Message, Receipt, Run, frame_bytes, request_bytes)
+    HEARTBEAT, BrokerError, Cutter, DeadLetter, Delivery, Malformed, Message, Receipt, Run, Schedule, frame_bytes,
+    request_bytes)
 
 PAGE = Path(__file__).parent.parent / "docs" / "PROTOCOL.md"
 LEASE = 7 << 40 | 1
 NEW_YEAR = 1_767_225_600_000
+NIGHTLY = Schedule(
+    "nightly", "report.due", "30 2 * * mon-fri", "Europe/Berlin", 1, False, 4, "reports", 3_600_000,
+    (("kind", "daily"),), b"{}")
 EAGER = {
     "dedup_window": "0", "attempts_max": "3", "lease": "5s", "lease_total": "1m", "backoff_base": "0",
     "backoff_cap": "1s", "poison_deaths_max": "1"}
@@ -79,6 +83,18 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "history": ("history", 27, {"query": 1001, "limit": 100}),
     "history-of-a-header": ("history", 28, {"query": ("order", "4711"), "limit": 100}),
     "dead-purge": ("dead_purge", 26, {"subscription": "order.created@email", "ids": [1001, 1002]}),
+    "cancel": ("cancel", 27, {"ids": [1001, 1002]}),
+    "reschedule": ("reschedule", 28, {"ids": [1001], "deliver_at": NEW_YEAR}),
+    "schedule-set": ("schedule_set", 29, {"schedule": NIGHTLY}),
+    "schedule-set-every": ("schedule_set", 30, {
+        "schedule": Schedule("tick", "tick", "@every 90s", paused=True, priority=9)}),
+    "schedule-delete": ("schedule_delete", 31, {"schedule": "nightly"}),
+    "schedule-list": ("schedule_list", 32, {}),
+    "pause": ("pause", 33, {"target": "order.created", "what": 3, "until": NEW_YEAR}),
+    "pause-a-subscription": ("pause", 34, {"target": "order.created@email", "what": 2, "until": None}),
+    "resume": ("resume", 35, {"target": "order.created", "what": 1}),
+    "schedule-pause": ("schedule_pause", 36, {"schedule": "nightly"}),
+    "schedule-resume": ("schedule_resume", 37, {"schedule": "nightly"}),
     "key-list": ("key_list", 31, {
         "subscription": "order.created@email", "after": "customer-1", "limit": 100, "parked_only": 0}),
     "key-release": ("key_release", 32, {"subscription": "order.created@email", "keys": ["customer-7"]}),
@@ -117,6 +133,9 @@ ANSWERS: dict[str, Any] = {
         1001, "order.created@email", "rejected: no such customer", None, 1, 0, NEW_YEAR, NEW_YEAR + 1000,
         (("k", "v"),), b"{}")],
     "count": 3,
+    "schedules": [{
+        "schedule": NIGHTLY, "next": NEW_YEAR + 5_400_000, "last": None, "fired": 0, "refused": 1,
+        "last_refusal": "TOPIC_FULL (209): full"}],
     "keys": [{"key": "customer-7", "state": 2, "owner": 1001, "held": 3},
              {"key": "customer-8", "state": 0, "owner": 1004, "held": 0}],
     "history-answer": ([

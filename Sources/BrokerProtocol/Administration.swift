@@ -6,7 +6,13 @@ public struct DeliverySettings: Hashable, Sendable {
     public var leaseMilliseconds: Int64 = 30_000
     /// However often it is extended, a lease ends this long after its delivery; up to 7 days.
     public var leaseTotalMilliseconds: Int64 = 12 * 3_600_000
-    /// First step of the exponential backoff; 0 to 1 day.
+    /// How the time to the next try grows.
+    public var backoff = Backoff.exponential
+    /// The times of `backoff = list`, in milliseconds; 1 to 100, each up to 7 days. The last one goes on.
+    public var backoffList: [Int64] = [1_000, 10_000, 60_000]
+    /// When the next try would come later than this after the publish, the message is dead; 0 is never, up to 366 days.
+    public var retryAgeMaxMilliseconds: Int64 = 0
+    /// First step of the backoff; 0 to 1 day.
     public var backoffBaseMilliseconds: Int64 = 1_000
     /// Upper bound of the backoff; up to 7 days.
     public var backoffCapMilliseconds: Int64 = 600_000
@@ -33,6 +39,15 @@ public struct DeliverySettings: Hashable, Sendable {
     public var parksAfterDead = false
     /// What stood in a frame and is no setting of this version, or no value of it.
     package private(set) var unreadable: [Header] = []
+
+    public enum Backoff: String, Hashable, Sendable, CaseIterable {
+        /// A random time up to `backoff_base`·2ⁿ.
+        case exponential
+        /// `backoff_base`·(n+1).
+        case linear
+        /// The n-th of `backoff_list`.
+        case list
+    }
 
     public init() {}
 
@@ -62,6 +77,10 @@ public struct DeliverySettings: Hashable, Sendable {
         try demand(
             (backoffBaseMilliseconds...7 * day).contains(backoffCapMilliseconds), "backoff_cap is backoff_base to 7d")
         try demand((1...1000).contains(poisonDeathsMax), "poison_deaths_max is 1 to 1000")
+        try demand(
+            (1...100).contains(backoffList.count) && backoffList.allSatisfy { (0...7 * day).contains($0) },
+            "backoff_list is 1 to 100 time spans, each 0 to 7d")
+        try demand((0...366 * day).contains(retryAgeMaxMilliseconds), "retry_age_max is 0 to 366d")
         try demand((0...7 * day).contains(priorityAgeingMilliseconds), "priority_ageing is 0 to 7d")
         try demand(rate.count <= DeliveryRate.countMax, "rate is 0, or 1 to \(DeliveryRate.countMax) in a period")
         try demand(rateBurst <= DeliveryRate.countMax, "rate_burst is 0 to \(DeliveryRate.countMax)")

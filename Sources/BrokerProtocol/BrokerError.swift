@@ -22,6 +22,7 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
         case unsupported = 108
         case unauthorized = 109
         case topicExists = 110
+        case messageLeased = 111
 
         case bodyTooLarge = 200
         case headersTooLarge = 201
@@ -35,6 +36,7 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
         case topicFull = 209
         case diskFull = 210
         case recordTooLarge = 211
+        case topicPaused = 212
 
         /// The client's own findings; never sent by a broker.
         case connectionLost = 900
@@ -60,6 +62,9 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
         self.code = code
         self.message = message
     }
+
+    /// The same, said of one item of several.
+    package func about(_ item: String) -> BrokerError { BrokerError(code, "\(item): \(message)") }
 
     public var description: String { "\(code.name) (\(code.rawValue)): \(message)" }
 }

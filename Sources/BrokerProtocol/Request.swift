@@ -39,6 +39,18 @@ public enum Request: Hashable, Sendable {
     /// An empty list of ids means all of them.
     case deadRedrive(SubscriptionName, [MessageID])
     case deadPurge(SubscriptionName, [MessageID])
+
+    /// One result per id.
+    case cancel([MessageID])
+    case reschedule([MessageID], WallTime)
+    case scheduleSet(Schedule)
+    case scheduleDelete(ScheduleName)
+    case scheduleList
+    case schedulePause(ScheduleName)
+    case scheduleResume(ScheduleName)
+    /// Nil: until it is resumed.
+    case pause(PauseTarget, PauseScope, until: WallTime?)
+    case resume(PauseTarget, PauseScope)
     /// Ordering keys that a message holds or parks, by their text, from the first one behind `after` on.
     case keyList(SubscriptionName, after: String, limit: UInt32, parkedOnly: Bool)
     /// An empty list of keys means all that are parked.
@@ -64,6 +76,7 @@ public enum Response: Hashable, Sendable {
     case deadLetters([DeadLetter])
     /// How many messages an operation moved or removed.
     case count(UInt64)
+    case schedules([ScheduleStatus])
     case keys([KeyStatus])
     case history(MessageHistory)
 }

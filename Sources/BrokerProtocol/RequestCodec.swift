@@ -24,6 +24,15 @@ extension Request {
         case .deadList: 0x30
         case .deadRedrive: 0x31
         case .deadPurge: 0x32
+        case .cancel: 0x40
+        case .reschedule: 0x41
+        case .scheduleSet: 0x42
+        case .scheduleDelete: 0x43
+        case .scheduleList: 0x44
+        case .pause: 0x45
+        case .resume: 0x46
+        case .schedulePause: 0x50
+        case .scheduleResume: 0x51
         case .keyList: 0x49
         case .keyRelease: 0x4A
         case .history: 0x4B
@@ -63,6 +72,10 @@ extension Request {
             for subscription in subscriptions { writer.subscription(subscription) }
             writer.i64(timeout)
             writer.u8(acknowledges ? 1 : 0)
+        case .cancel, .reschedule, .scheduleSet, .scheduleDelete, .scheduleList, .schedulePause, .scheduleResume,
+            .pause,
+            .resume:
+            encodeTimed(into: &writer)
         default: encodeAdministration(into: &writer)
         }
     }
@@ -160,6 +173,7 @@ extension Request {
                 limit: try reader.u32("limit"))
         case 0x31: return .deadRedrive(try reader.subscription(), try reader.messageIDs())
         case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
+        case 0x40...0x46, 0x50...0x51: return try timed(kind, &reader)
         case 0x49: return try reader.keyList()
         case 0x4A: return try reader.keyRelease()
         case 0x4B: return .history(try reader.historyQuery(), limit: try reader.u32("limit"))

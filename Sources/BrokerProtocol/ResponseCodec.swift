@@ -14,6 +14,7 @@ extension Response {
         case .messages: 0x89
         case .deadLetters: 0x8A
         case .count: 0x8B
+        case .schedules: 0x8D
         case .keys: 0x8F
         case .history: 0x90
         }
@@ -61,6 +62,7 @@ extension Response {
             writer.u32(UInt32(letters.count))
             for letter in letters { writer.deadLetter(letter) }
         case .count(let count): writer.u64(count)
+        case .schedules(let schedules): writer.schedules(schedules)
         case .keys(let keys):
             writer.u32(UInt32(keys.count))
             for key in keys { writer.keyStatus(key) }
@@ -116,6 +118,7 @@ extension Response {
             for _ in 0..<(try reader.count("dead letters", itemBytes: 46)) { letters.append(try reader.deadLetter()) }
             self = .deadLetters(letters)
         case 0x8B: self = .count(try reader.u64("count"))
+        case 0x8D: self = .schedules(try reader.schedules())
         case 0x8F: self = .keys(try reader.keyStatuses())
         case 0x90: self = .history(try reader.history())
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such response")

@@ -101,6 +101,15 @@ extension DeliverySettings {
         case "attempts_max": attemptsMax = try SettingText.number(key, value)
         case "lease": leaseMilliseconds = try SettingText.span(key, value)
         case "lease_total": leaseTotalMilliseconds = try SettingText.span(key, value)
+        case "backoff": backoff = try SettingText.choice(key, value)
+        case "backoff_list":
+            let list = value.split(separator: ",", omittingEmptySubsequences: false)
+                .map { SettingText.milliseconds(String($0)) }
+            guard !list.contains(nil) else {
+                throw SettingText.invalid(key, value, "time spans such as 1s,10s,1m")
+            }
+            backoffList = list.compactMap(\.self)
+        case "retry_age_max": retryAgeMaxMilliseconds = try SettingText.span(key, value)
         case "backoff_base": backoffBaseMilliseconds = try SettingText.span(key, value)
         case "backoff_cap": backoffCapMilliseconds = try SettingText.span(key, value)
         case "poison_deaths_max": poisonDeathsMax = try SettingText.number(key, value)
@@ -134,6 +143,9 @@ extension DeliverySettings {
             ("attempts_max", String(attemptsMax)),
             ("lease", SettingText.span(milliseconds: leaseMilliseconds)),
             ("lease_total", SettingText.span(milliseconds: leaseTotalMilliseconds)),
+            ("backoff", backoff.rawValue),
+            ("backoff_list", backoffList.map { SettingText.span(milliseconds: $0) }.joined(separator: ",")),
+            ("retry_age_max", SettingText.span(milliseconds: retryAgeMaxMilliseconds)),
             ("backoff_base", SettingText.span(milliseconds: backoffBaseMilliseconds)),
             ("backoff_cap", SettingText.span(milliseconds: backoffCapMilliseconds)),
             ("poison_deaths_max", String(poisonDeathsMax)),

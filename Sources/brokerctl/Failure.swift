@@ -32,7 +32,7 @@ struct Failure: Error, Equatable {
         switch code {
         case .connectionLost, .connectionRefused, .heartbeatMissed, .versionUnsupported: .unavailable
         case .slowConsumer, .connectionLimit, .shuttingDown, .topicLimit, .subscriptionLimit, .leaseLimit,
-            .unconfirmedLimit, .delayedLimit, .consumerLimit, .topicFull, .diskFull:
+            .unconfirmedLimit, .delayedLimit, .consumerLimit, .topicFull, .diskFull, .messageLeased, .topicPaused:
             .tempFail
         case .nameInvalid, .topicUnknown, .subscriptionUnknown, .messageUnknown, .settingInvalid, .topicExists,
             .bodyTooLarge, .headersTooLarge, .batchTooLarge, .frameTooLarge, .recordTooLarge, .leaseLost:

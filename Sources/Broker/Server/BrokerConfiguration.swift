@@ -28,6 +28,7 @@ public struct BrokerConfiguration: Equatable, Sendable {
     public var unconfirmedMax = 10_000
     /// In all topics.
     public var delayedMax = 1_000_000
+    public var schedulesMax = 1_000
     /// Bytes that wait for one client; a connection with more is not read from until it has taken them.
     public var outputBytesMax = 16 << 20
     public var heartbeatMilliseconds: Int64 = 15_000
@@ -67,6 +68,7 @@ public struct BrokerConfiguration: Equatable, Sendable {
             bodyBytesMax: bodyBytesMax, headersBytesMax: headersBytesMax, topicsMax: topicsMax,
             subscriptionsMax: subscriptionsMax, consumersPerConnectionMax: consumersPerConnectionMax,
             leasesPerConnectionMax: leasesPerConnectionMax, delayedMax: delayedMax, defaults: defaults)
+        limits.schedulesMax = schedulesMax
         limits.groupLeaseMilliseconds = redisLeaseMilliseconds
         limits.replyBytesMax = outputBytesMax
         limits.historyMilliseconds = historyMilliseconds

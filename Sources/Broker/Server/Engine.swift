@@ -46,6 +46,7 @@ final class Engine {
         state.journal = LogJournal(log)
         state.begin(epoch: log.epoch)
         let engine = Engine(state: state, log: log)
+        state.readZone = ZoneDirectory.read
         state.readMessage = { [unowned engine] (address) throws(BrokerError) in
             do throws(LogError) {
                 return try engine.message(at: address)

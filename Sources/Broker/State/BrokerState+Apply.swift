@@ -49,6 +49,13 @@ extension BrokerState {
             nextMessage = max(nextMessage, message.rawValue)
             nextTopic = max(nextTopic, topic.rawValue)
             nextSubscription = max(nextSubscription, subscription.rawValue)
+        case .cancelled(let messages): applyCancelled(messages)
+        case .rescheduled(let message, let deliverAt): applyRescheduled(message, deliverAt)
+        case .scheduleDefined(let schedule, let progress): defineSchedule(schedule, progress)
+        case .scheduleDeleted(let name): removeSchedule(name)
+        case .scheduleFired(let name, let tick, let refusal):
+            schedules.states[name]?.progress.note(tick, refusal: refusal)
+        case .paused(let place, let scope, let pause): applyPaused(place, scope, pause)
         }
     }
 
@@ -175,7 +182,7 @@ extension BrokerState {
     }
 
     /// A message is over for a subscription, or given up: the next one of its key may go.
-    private func freeKey(of id: MessageID, in subscription: Subscription, isOver: Bool) {
+    func freeKey(of id: MessageID, in subscription: Subscription, isOver: Bool) {
         guard !extras.isEmpty, let key = extras[id]?.orderingKey else { return }
         if let next = subscription.free(key, from: id, isOver: isOver) { move(subscription.id, next, to: .ready) }
     }
@@ -189,7 +196,7 @@ extension BrokerState {
     }
 
     /// The subscription's part of a message is over.
-    private func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
+    func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
         guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
         guard let removal = subscription.remove(id, entry) else { return false }
         if case .slot(let place) = removal { leave(place, id, subscription) }
@@ -254,8 +261,8 @@ extension BrokerState {
             owe(published.id)
             subscription.fair?.assign(published.id, published.headers, Int(published.priority))
             add(published.id, slot, to: subscription)
-            let waitsForRetry = record.readyAt != nil && record.readyAt != published.deliverAt
-            if let key = published.orderingKey, place != .dead, record.attempts > 0 || waitsForRetry {
+            let isInWork = record.readyAt.map { $0 != published.deliverAt } ?? (record.attempts > 0)
+            if let key = published.orderingKey, place != .dead, isInWork {
                 subscription.hold(key, for: published.id)
             }
         }
@@ -315,6 +322,7 @@ extension BrokerState {
     private func begin(_ subscription: Subscription, at start: StartPosition) {
         let topic = subscription.topic
         var others: Set<MessageID> = []
+        var rescheduled: [MessageID] = []
         for sibling in topic.subscriptions { others.formUnion(sibling.slots.keys) }
         for lane in 0..<Topic.priorities {
             let ids = topic.lanes[lane].from(topic.lanes[lane].start)
@@ -324,7 +332,12 @@ extension BrokerState {
                 owe(id)
                 watchEnd(of: id)
                 others.remove(id)
+                if extras[id]?.deliverAt != nil { rescheduled.append(id) }
             }
+        }
+        if !rescheduled.isEmpty {
+            subscriptions[subscription.id] = subscription
+            postponeRescheduled(rescheduled, of: subscription)
         }
         for id in others.sorted() where includes(start, id) {
             owe(id)

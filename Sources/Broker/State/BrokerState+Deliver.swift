@@ -212,6 +212,7 @@ extension BrokerState {
     ) -> (id: MessageID, entry: MessageEntry)? {
         if subscription.rules.isGated && !mayDeliver(subscription, leases: leases, now: now) { return nil }
         var blocked = 0
+        if subscription.isPaused { return nil }
         while let id = subscription.next(now: now.wall, since: waitsSince) {
             guard let entry = messages[id] else { return nil }
             if let key = extras[id]?.orderingKey,

@@ -97,6 +97,7 @@ extension BrokerState {
                 return PublishReceipt(id: first, isDuplicate: true)
             }
         }
+        try demandIntake(of: topic)
         let content = topic.settings.isLimited ? outgoing.contentBytes : 0
         if topic.settings.isLimited { try makeRoom(in: topic, bytes: content, &plan, now: now) }
         let size = outgoing.body.count + headerBytes + 512

@@ -46,6 +46,10 @@ extension BrokerState {
         case .topicCreate, .topicSet, .topicDelete, .subscriptionCreate, .subscriptionSet, .subscriptionDelete,
             .deadRedrive, .deadPurge, .keyRelease:
             return try administer(request)
+        case .cancel, .reschedule, .scheduleSet, .scheduleDelete, .scheduleList, .schedulePause, .scheduleResume,
+            .pause,
+            .resume:
+            return try answerTimed(request, now)
         case .keyList(let name, let after, let limit, let parkedOnly):
             return .keys(keyStatuses(of: try existing(name), after: after, limit: limit, parkedOnly: parkedOnly))
         case .topicList: return .topics(topicStatuses())

@@ -97,7 +97,10 @@ extension BrokerState {
                 deaths: slot?.deaths ?? 0, redrives: slot?.redrives ?? 0, lastError: slot?.lastError, readyAt: readyAt,
                 deathReason: slot?.deathReason, deadAt: slot?.deadAt)
         }
-        return [.restated(published, records)] + parkings(of: published, in: topic)
+        // It may have been rescheduled.
+        let deliverAt = extras[published.id]?.deliverAt
+        let restated = deliverAt == published.deliverAt ? published : published.delivered(at: deliverAt)
+        return [.restated(restated, records)] + parkings(of: published, in: topic)
     }
 
     /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable, and
@@ -128,7 +131,8 @@ extension BrokerState {
                     facts.append(.subscriptionSet(subscription.id, settings))
                 }
             }
+            facts += pauseFacts(of: topic)
         }
-        return facts
+        return facts + scheduleFacts()
     }
 }

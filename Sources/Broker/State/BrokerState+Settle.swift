@@ -88,17 +88,28 @@ extension BrokerState {
     }
 
     /// All or nothing: checks every lease and every publish before it logs one record.
+    /// - Throws: The refusal of the first item that is refused, which it names.
     func commit(
         publishes: [OutgoingMessage], settlements: [Settlement], session: SessionID, now: Now
     ) throws(BrokerError) -> [PublishReceipt] {
         var settles = SettlePlan()
-        for settlement in settlements {
-            let lease = try self.lease(settlement.lease, of: session, now: now)
-            try add(settlement.verdict, of: lease, to: &settles, now: now)
+        for (index, settlement) in settlements.enumerated() {
+            do throws(BrokerError) {
+                let lease = try self.lease(settlement.lease, of: session, now: now)
+                try add(settlement.verdict, of: lease, to: &settles, now: now)
+            } catch {
+                throw error.about("settle \(index + 1) of \(settlements.count)")
+            }
         }
         var plan = PublishPlan()
         var receipts: [PublishReceipt] = []
-        for outgoing in publishes { receipts.append(try decidePublish(outgoing, &plan, now: now)) }
+        for (index, outgoing) in publishes.enumerated() {
+            do throws(BrokerError) {
+                receipts.append(try decidePublish(outgoing, &plan, now: now))
+            } catch {
+                throw error.about("publish \(index + 1) of \(publishes.count) (\(outgoing.topic))")
+            }
+        }
         try record(settles.take() + plan.facts)
         noteSacrifices(plan)
         return receipts
@@ -164,6 +175,9 @@ extension BrokerState {
             return .died(id, lease.message, reason: "attempts", error: error, isDeath: isDeath, at: now.wall)
         }
         let delay = after.map(bounded) ?? backoff(attempt: attempts, settings)
+        if isTooLate(lease.message, after: delay, settings, now: now) {
+            return .died(id, lease.message, reason: "age", error: error, isDeath: isDeath, at: now.wall)
+        }
         return .returned(
             id, lease.message, readyAt: steady(now).adding(milliseconds: delay), countsAttempt: true, isDeath: isDeath,
             error: error)
@@ -180,9 +194,29 @@ extension BrokerState {
             at: now.wall)
     }
 
+    private func isTooLate(
+        _ id: MessageID, after delay: Int64, _ settings: DeliverySettings, now: Now
+    ) -> Bool {
+        guard settings.retryAgeMaxMilliseconds > 0, let published = messages[id]?.publishedAt else { return false }
+        return published.adding(milliseconds: settings.retryAgeMaxMilliseconds) < now.wall.adding(milliseconds: delay)
+    }
+
+    /// - Parameter attempt: 1 after the first failure.
+    private func backoff(attempt: UInt32, _ settings: DeliverySettings) -> Int64 {
+        switch settings.backoff {
+        case .exponential: return exponential(attempt: attempt, settings)
+        case .linear:
+            let (grown, overflow) = settings.backoffBaseMilliseconds.multipliedReportingOverflow(by: Int64(attempt))
+            return overflow ? settings.backoffCapMilliseconds : min(grown, settings.backoffCapMilliseconds)
+        case .list:
+            let list = settings.backoffList
+            return list.isEmpty ? 0 : list[min(Int(max(attempt, 1)) - 1, list.count - 1)]
+        }
+    }
+
     /// Full jitter: uniform in 0…min(cap, base·2ⁿ), n counted from the first failure. Source: "Exponential Backoff And
     /// Jitter", AWS Architecture Blog, 2015.
-    private func backoff(attempt: UInt32, _ settings: DeliverySettings) -> Int64 {
+    private func exponential(attempt: UInt32, _ settings: DeliverySettings) -> Int64 {
         let doublings = Int64(min(max(attempt, 1) - 1, 40))
         let (grown, overflow) = settings.backoffBaseMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
         let ceiling = overflow ? settings.backoffCapMilliseconds : min(grown, settings.backoffCapMilliseconds)
@@ -234,11 +268,15 @@ extension BrokerState {
             guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
             timeOut(pop)
         }
+        if pauseEnds.first != nil { endPauses(now: now) }
         expireMessages(now: now)
         wakeSubscriptions(now: now)
-        Self.wake(&delayed, until: now.wall).forEach(makeReady)
+        wakeDelayed(now: now)
         Self.wake(&backoffs, until: steady(now)).forEach(makeReady)
+        if schedules.count > 0 || !schedules.hasBegun { fireSchedules(now: now) }
     }
+
+    func wakeDelayed(now: Now) { Self.wake(&delayed, until: now.wall).forEach(makeReady) }
 
     private static func wake(_ entries: inout Heap<DelayedEntry>, until now: WallTime) -> [DelayedEntry] {
         var woken: [DelayedEntry] = []
@@ -262,6 +300,8 @@ extension BrokerState {
         if let first = popDeadlines.first { waits.append(first.deadline - now.monotonic) }
         if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
         if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
+        if let first = pauseEnds.first { waits.append(min(span(from: now.wall, to: first), 1_000)) }
+        if let first = schedules.first, !isDraining { waits.append(min(span(from: now.wall, to: first), 1_000)) }
         if let wait = nextExpiry(now: now) { waits.append(wait) }
         if let first = wakes.first { waits.append(first.time - now.monotonic) }
         if !stalled.isEmpty { waits.append(1_000) }

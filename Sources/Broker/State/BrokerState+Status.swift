@@ -6,6 +6,7 @@ extension BrokerState {
             var status = TopicStatus(name: topic.name, settings: topic.settings)
             status.messages = UInt64(topic.messageCount)
             status.published = topic.published
+            status.figures += pauseFigures(of: topic)
             let overflow = topic.settings.overflow == .deadLetterOldest ? "overflowed" : "dropped"
             status.figures.add(overflow, topic.sacrificed)
             status.figures.add("open", UInt64(topic.openCount))
@@ -25,6 +26,7 @@ extension BrokerState {
         status.dead = UInt64(subscription.dead.count)
         status.delivered = subscription.delivered
         status.acknowledged = subscription.acknowledged
+        status.figures += pauseFigures(of: subscription)
         status.figures.add("expired", subscription.expired)
         status.figures += dispatchFigures(of: subscription)
         return status

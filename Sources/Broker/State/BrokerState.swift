@@ -17,6 +17,7 @@ struct StateLimits: Hashable, Sendable {
     var consumersPerConnectionMax = 1_000
     var leasesPerConnectionMax = 10_000
     var delayedMax = 1_000_000
+    var schedulesMax = 1_000
     /// Dedup ids that a topic remembers; with more, the oldest is forgotten before its window is over.
     var dedupMax = 1_000_000
     /// How long a consumer of a group has a delivery; 0 means until somebody settles or claims it.
@@ -110,6 +111,12 @@ final class BrokerState {
     var requiredEnd: UInt64 = 0
     /// Facts that become one record.
     var transaction: Transaction?
+    var schedules = ScheduleTable()
+    /// Rules of time zones that were asked for.
+    var zones: [String: ZoneRules] = [:]
+    /// The TZif file of a zone; nil when there is none.
+    var readZone: (String) -> [UInt8]? = { _ in nil }
+    var pauseEnds = PauseEnds()
     /// A transaction could not be logged after it was applied: what RAM holds is not what the log holds.
     var failure: BrokerError?
     /// Reads a message from the log, which may hold it in memory or on disk.

@@ -85,6 +85,16 @@ enum Fact: Hashable, Sendable {
     case deduplicated(TopicID, [DedupEntry])
     /// The next ids are at least these; stands before the records that named them are recycled.
     case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)
+    /// Taken back: over for every subscription that has not given up on it.
+    case cancelled([MessageID])
+    case rescheduled(MessageID, deliverAt: WallTime)
+    /// Set, or replaced, or restated with its progress.
+    case scheduleDefined(Schedule, ScheduleProgress)
+    case scheduleDeleted(ScheduleName)
+    /// The tick is over; in one record with its publish, or with the reason why that was refused.
+    case scheduleFired(ScheduleName, WallTime, refusal: String?)
+    /// Nil: resumed.
+    case paused(PausePlace, PauseScope, Pause?)
     /// What follows happened then. Logged while history is kept.
     case clocked(WallTime)
     /// The same as `attempted`, with the consumer's name. Logged while history is kept.

@@ -58,6 +58,12 @@ extension Fact {
         case .restated: 13
         case .deduplicated: 14
         case .counted: 15
+        case .rescheduled: 19
+        case .cancelled: 20
+        case .scheduleDefined: 21
+        case .scheduleDeleted: 22
+        case .scheduleFired: 23
+        case .paused: 24
         case .keyParked: 25
         case .keyReleased: 26
         case .clocked: 32
@@ -118,6 +124,19 @@ extension Fact {
             writer.u64(message.rawValue)
             writer.u32(topic.rawValue)
             writer.u32(subscription.rawValue)
+        case .cancelled(let messages): writer.ranges(messages)
+        case .rescheduled(let message, let deliverAt):
+            writer.u64(message.rawValue)
+            writer.i64(deliverAt.milliseconds)
+        case .scheduleDefined(let schedule, let progress):
+            writer.schedule(schedule)
+            writer.progress(progress)
+        case .scheduleDeleted(let name): writer.text(name.text)
+        case .scheduleFired(let name, let tick, let refusal):
+            writer.text(name.text)
+            writer.i64(tick.milliseconds)
+            writer.optionalText(refusal)
+        case .paused(let place, let scope, let pause): writer.paused(place, scope, pause)
         case .clocked(let time): writer.i64(time.milliseconds)
         case .handed(let id, let messages, let consumer):
             writer.u32(id.rawValue)
@@ -172,6 +191,14 @@ extension Fact {
             self = .counted(
                 nextMessage: try reader.messageID(), nextTopic: try reader.topicID(),
                 nextSubscription: try reader.subscriptionID())
+        case 19: self = .rescheduled(try reader.messageID(), deliverAt: try reader.time("deliver-at"))
+        case 20: self = .cancelled(try reader.ranges())
+        case 21: self = .scheduleDefined(try reader.schedule(), try reader.progress())
+        case 22: self = .scheduleDeleted(try reader.scheduleName())
+        case 23:
+            self = .scheduleFired(
+                try reader.scheduleName(), try reader.time("tick"), refusal: try reader.optionalText("refusal"))
+        case 24: self = .paused(try reader.pausePlace(), try reader.pauseScope(), try reader.pause())
         case 25: self = try .keyParked(reading: &reader)
         case 26: self = .keyReleased(try reader.subscriptionID(), try reader.keys())
         case 32: self = .clocked(try reader.time("time"))

@@ -27,7 +27,7 @@ extension ByteWriter {
         optionalTime(slot.deadAt)
     }
 
-    private mutating func optionalTime(_ time: WallTime?) {
+    mutating func optionalTime(_ time: WallTime?) {
         u8(time == nil ? 0 : 1)
         if let time { i64(time.milliseconds) }
     }
@@ -83,7 +83,7 @@ extension ByteReader {
 
     mutating func time(_ what: String) throws(Malformed) -> WallTime { WallTime(milliseconds: try i64(what)) }
 
-    private mutating func optionalTime(_ what: String) throws(Malformed) -> WallTime? {
+    mutating func optionalTime(_ what: String) throws(Malformed) -> WallTime? {
         try flag("has \(what)") ? try time(what) : nil
     }
 

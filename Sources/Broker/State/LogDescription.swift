@@ -43,7 +43,30 @@ package enum LogDescription {
         case .deduplicated(let topic, let entries): "topic \(topic.rawValue) remembers \(entries.count) dedup ids"
         case .counted(let message, let topic, let subscription):
             "ids go on at message \(message), topic \(topic.rawValue), subscription \(subscription.rawValue)"
+        case .cancelled(let messages): "cancelled \(ranges(messages))"
+        case .rescheduled(let message, let deliverAt): "\(message) rescheduled to \(deliverAt.milliseconds)"
+        case .scheduleDefined(let schedule, let progress): describe(schedule, progress)
+        case .scheduleDeleted(let name): "schedule \(name) deleted"
+        case .scheduleFired(let name, let tick, let refusal):
+            "schedule \(name): tick \(tick.milliseconds) " + (refusal.map { "refused: \($0)" } ?? "fired")
+        case .paused(let place, let scope, let pause): describe(place, scope, pause)
         }
+    }
+
+    private static func describe(_ schedule: Schedule, _ progress: ScheduleProgress) -> String {
+        "schedule \(schedule.name) to \(schedule.topic) at `\(schedule.cron)` in \(schedule.zone), "
+            + "\(schedule.missed) of missed ticks\(schedule.isPaused ? ", paused" : ""), "
+            + "ticks up to \(progress.handledUntil.milliseconds) are over"
+    }
+
+    private static func describe(_ place: PausePlace, _ scope: PauseScope, _ pause: Pause?) -> String {
+        let name =
+            switch place {
+            case .topic(let id): "topic \(id.rawValue)"
+            case .subscription(let id): "subscription \(id.rawValue)"
+            }
+        guard let pause else { return "\(name): \(scope) resumed" }
+        return "\(name): \(scope) paused" + (pause.until.map { " until \($0.milliseconds)" } ?? "")
     }
 
     private static func list(_ entries: [(key: String, value: String)]) -> String {

@@ -12,6 +12,8 @@ final class Subscription {
     var origin: SubscriptionOrigin
     /// Nil: it follows its topic.
     var ownSettings: DeliverySettings?
+    /// Its topic may be paused beside.
+    var ownPause: Pause?
     /// What ``settings`` say; set by ``BrokerState/follow(_:)``.
     var rules: DispatchRules
 

@@ -10,6 +10,9 @@ final class Topic {
     let id: TopicID
     let name: TopicName
     var settings: TopicSettings
+    var intakePause: Pause?
+    /// Of all its subscriptions.
+    var deliveryPause: Pause?
     /// In the order of creation.
     var subscriptions: [Subscription] = []
     /// Message ids in publish order, by priority. Each subscription has a cursor into each lane.

@@ -7,6 +7,7 @@ enum RequestKind: CaseIterable {
     case topicCreate, topicSet, topicDelete, topicList
     case subscriptionCreate, subscriptionSet, subscriptionDelete
     case status, peek, deadList, deadRedrive, deadPurge
+    case cancel, reschedule, scheduleSet, scheduleDelete, scheduleList, schedulePause, scheduleResume, pause, resume
     case keyList, keyRelease
     case history
 
@@ -34,6 +35,15 @@ enum RequestKind: CaseIterable {
         case .deadList: self = .deadList
         case .deadRedrive: self = .deadRedrive
         case .deadPurge: self = .deadPurge
+        case .cancel: self = .cancel
+        case .reschedule: self = .reschedule
+        case .scheduleSet: self = .scheduleSet
+        case .scheduleDelete: self = .scheduleDelete
+        case .scheduleList: self = .scheduleList
+        case .schedulePause: self = .schedulePause
+        case .scheduleResume: self = .scheduleResume
+        case .pause: self = .pause
+        case .resume: self = .resume
         case .keyList: self = .keyList
         case .keyRelease: self = .keyRelease
         case .history: self = .history
@@ -43,6 +53,7 @@ enum RequestKind: CaseIterable {
 
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+    case schedules
     case keys
     case history
 
@@ -60,6 +71,7 @@ enum ResponseKind: CaseIterable {
         case .messages: self = .messages
         case .deadLetters: self = .deadLetters
         case .count: self = .count
+        case .schedules: self = .schedules
         case .keys: self = .keys
         case .history: self = .history
         }

@@ -148,6 +148,9 @@ struct RandomFrames {
         settings.attemptsMax = anyNumber()
         settings.leaseMilliseconds = span()
         settings.leaseTotalMilliseconds = span()
+        settings.backoff = flip() ? .linear : .list
+        settings.backoffList = [span()] + list { $0.span() }
+        settings.retryAgeMaxMilliseconds = span()
         settings.backoffBaseMilliseconds = span()
         settings.backoffCapMilliseconds = span()
         settings.poisonDeathsMax = anyNumber()
@@ -196,6 +199,32 @@ struct RandomFrames {
         }
         return topic
     }
+
+    private mutating func schedule() -> Schedule {
+        guard let name = ScheduleName(topic().text) else { preconditionFailure("a topic's name is a good one") }
+        var schedule = Schedule(name, topic: topic(), cron: text(), body: blob())
+        schedule.zone = text()
+        schedule.missed = MissedTicks.allCases[pick(MissedTicks.allCases)]
+        schedule.isPaused = flip()
+        schedule.headers = headers()
+        schedule.priority = anyNumber()
+        schedule.orderingKey = maybe { $0.text() }
+        schedule.expiryMilliseconds = maybe { $0.span() }
+        return schedule
+    }
+
+    private mutating func scheduleStatus() -> ScheduleStatus {
+        var status = ScheduleStatus(schedule())
+        status.next = maybe { $0.time() }
+        status.last = maybe { $0.time() }
+        status.fired = anyNumber()
+        status.refused = anyNumber()
+        status.lastRefusal = maybe { $0.text() }
+        return status
+    }
+
+    private mutating func target() -> PauseTarget { flip() ? .topic(topic()) : .subscription(subscription()) }
+    private mutating func scope() -> PauseScope { PauseScope.allCases[pick(PauseScope.allCases)] }
 
     private mutating func history() -> MessageHistory {
         let events = list(5) { frames in
@@ -263,6 +292,15 @@ extension RandomFrames {
         case .deadList: .deadList(subscription(), from: message(), limit: anyNumber())
         case .deadRedrive: .deadRedrive(subscription(), list { $0.message() })
         case .deadPurge: .deadPurge(subscription(), list { $0.message() })
+        case .cancel: .cancel(list { $0.message() })
+        case .reschedule: .reschedule(list { $0.message() }, time())
+        case .scheduleSet: .scheduleSet(schedule())
+        case .scheduleDelete: .scheduleDelete(schedule().name)
+        case .scheduleList: .scheduleList
+        case .schedulePause: .schedulePause(schedule().name)
+        case .scheduleResume: .scheduleResume(schedule().name)
+        case .pause: .pause(target(), scope(), until: maybe { $0.time() })
+        case .resume: .resume(target(), scope())
         case .keyList: .keyList(subscription(), after: text(), limit: anyNumber(), parkedOnly: flip())
         case .keyRelease: .keyRelease(subscription(), list { $0.text() })
         case .history:
@@ -287,6 +325,7 @@ extension RandomFrames {
         case .messages: .messages(list { $0.delivery() })
         case .deadLetters: .deadLetters(list { $0.deadLetter() })
         case .count: .count(anyNumber())
+        case .schedules: .schedules(list { $0.scheduleStatus() })
         case .keys: .keys(list { $0.keyStatus() })
         case .history: .history(history())
         }

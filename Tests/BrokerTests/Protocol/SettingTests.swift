@@ -59,6 +59,9 @@ import Testing
         changed.delivery.leaseMilliseconds = 101
         changed.delivery.leaseTotalMilliseconds = 3_000
         changed.delivery.backoffBaseMilliseconds = 4
+        changed.delivery.backoff = .list
+        changed.delivery.backoffList = [1, 2_000]
+        changed.delivery.retryAgeMaxMilliseconds = 11
         changed.delivery.backoffCapMilliseconds = 5
         changed.delivery.poisonDeathsMax = 6
         changed.delivery.priorityAgeingMilliseconds = 7
@@ -110,6 +113,8 @@ import Testing
             ("fair_weights", "a=-1", "weights such as big=3,small=1"),
             ("sticky", "yes", "off or on"), ("after_dead", "", "continue or park"),
             ("lease", "30", "a time span such as 250ms, 30s, 10m, 12h, 7d"),
+            ("backoff", "random", "one of exponential, linear, list"),
+            ("backoff_list", "1s,,2s", "time spans such as 1s,10s,1m"),
             ("overflow", "drop", "one of reject, drop_oldest, dead_letter_oldest"),
             ("expired", "", "one of dead_letter, drop"), ("bytes_max", "64X", "a size such as 512, 64K, 8M, 1G"),
             ("dedup_window", "forever", "a time span such as 250ms, 30s, 10m, 12h, 7d"),
@@ -133,6 +138,9 @@ import Testing
             ("backoff_base", ["0", "10m"], ["601s", "2d"]),
             ("backoff_cap", ["1s", "7d"], ["999ms", "8d"]),
             ("poison_deaths_max", ["1", "1000"], ["0", "1001"]),
+            ("backoff", ["exponential", "linear", "list"], []),
+            ("backoff_list", ["0", "1s,10s,7d"], ["8d", Array(repeating: "1s", count: 101).joined(separator: ",")]),
+            ("retry_age_max", ["0", "366d"], ["367d"]),
             ("priority_ageing", ["0", "7d"], ["8d"]),
             ("rate", ["0", "1/h", "1000000/s"], ["1000001/s"]),
             ("rate_burst", ["0", "1000000"], ["1000001"]),

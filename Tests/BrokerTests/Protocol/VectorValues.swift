@@ -16,8 +16,12 @@ struct VectorValues {
     }
 
     func value(of name: String) -> Frame? {
-        if let (correlation, request) = flow(name) ?? administration(name) { return .request(correlation, request) }
-        if let (correlation, response) = answer(name) ?? report(name) { return .response(correlation, response) }
+        if let (correlation, request) = flow(name) ?? administration(name) ?? timed(name) {
+            return .request(correlation, request)
+        }
+        if let (correlation, response) = answer(name) ?? report(name) ?? timedAnswer(name) {
+            return .response(correlation, response)
+        }
         switch name {
         case "heartbeat", "heartbeat-of-the-broker": return .heartbeat
         case "deliveries":

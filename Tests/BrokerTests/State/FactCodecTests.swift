@@ -47,6 +47,32 @@ import Testing
             .restated(bare, []),
             .deduplicated(topic, [DedupEntry(dedupID: "d", message: id(1), until: time)]),
             .counted(nextMessage: id(1), nextTopic: topic, nextSubscription: subscription),
+        ] + timed
+    }()
+
+    /// The facts of cancelled and rescheduled messages, schedules and pauses.
+    private static let timed: [Fact] = {
+        let time = WallTime(milliseconds: -5)
+        let bare = Schedule(ScheduleName("s")!, topic: TopicName("t")!, cron: "@daily")
+        var full = bare
+        full.zone = "Europe/Berlin"
+        full.missed = .all
+        full.isPaused = true
+        full.headers = [Header("k", "v")]
+        full.priority = 9
+        full.orderingKey = "k"
+        full.expiryMilliseconds = 5
+        full.body = [1, 2]
+        var progress = ScheduleProgress(since: time)
+        progress.note(WallTime(milliseconds: 7), refusal: "full")
+        return [
+            .cancelled([1, 2, 9].map { id($0) }), .rescheduled(id(3), deliverAt: time),
+            .scheduleDefined(bare, ScheduleProgress(since: time)), .scheduleDefined(full, progress),
+            .scheduleDeleted(full.name), .scheduleFired(full.name, time, refusal: nil),
+            .scheduleFired(full.name, time, refusal: "full"),
+            .paused(.topic(TopicID(rawValue: 3)), .both, Pause(until: nil)),
+            .paused(.subscription(SubscriptionID(rawValue: 4)), .delivery, Pause(until: time)),
+            .paused(.topic(TopicID(rawValue: 3)), .intake, nil),
         ]
     }()
 
@@ -121,7 +147,8 @@ import Testing
     /// A range of millions of ids is legal and only slow.
     private static func isHuge(_ fact: Fact) -> Bool {
         switch fact {
-        case .acknowledged(_, let ids), .attempted(_, let ids), .redriven(_, let ids), .purged(_, let ids):
+        case .acknowledged(_, let ids), .attempted(_, let ids), .redriven(_, let ids), .purged(_, let ids),
+            .cancelled(let ids):
             ids.count > 1_000
         default: false
         }

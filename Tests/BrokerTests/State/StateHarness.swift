@@ -13,11 +13,14 @@ final class StateHarness {
     private var correlation: UInt32 = 0
     private var epoch: UInt32 = 1
     private var limits: StateLimits
+    /// Where the state finds time zones.
+    var readZone: (String) -> [UInt8]? = ZoneFixture.read { didSet { state.readZone = readZone } }
 
     init(limits: StateLimits = StateLimits(), journal: MemoryJournal = MemoryJournal(), seed: UInt64 = 1) {
         self.limits = limits
         self.journal = journal
         state = BrokerState(limits: limits, journal: journal, seed: seed)
+        state.readZone = readZone
         state.begin(epoch: epoch)
         state.advance(now: now)
     }
@@ -93,6 +96,7 @@ final class StateHarness {
         journal.crash(keepingBefore: position ?? journal.end)
         epoch += 1
         state = try Self.replay(journal, limits: limits, epoch: epoch)
+        state.readZone = readZone
         state.advance(now: now)
         turn()
     }
