@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 extension ProcessTests {
-    /// Rule 8 of docs/SEMANTICS.md on a real file system that is full.
+    /// P7 of docs/SEMANTICS.md on a real file system that is full.
     @Suite("Full disk", .serialized, .enabled(if: SmallDisk.isPossible, SmallDisk.reason))
     struct FullDiskTests {
         private let topic = TopicName("order.created")!

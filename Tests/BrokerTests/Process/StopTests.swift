@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 extension ProcessTests {
-    /// Rule 35 of docs/SEMANTICS.md, with signals.
+    /// Z4 of docs/SEMANTICS.md, with signals.
     @Suite("Stop", .serialized)
     struct StopTests {
         private let topic = TopicName("order.created")!
