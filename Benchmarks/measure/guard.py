@@ -20,7 +20,7 @@ THRESHOLDS = ROOT / "Benchmarks" / "thresholds.json"
 TOOLS = ROOT / ".build" / "bench-tools"
 RATES = {f"publish {name}": W1[name] for name in ("1×1", "50×1", "4×128", "4×128, 100 topics")} | {
     f"queue {name}": options for name, options in W2.items()}
-# Fewer and more messages of the same run: the difference is the steady state, without start and connections.
+# Fewer and more messages of the same run: the difference is the steady state, without start, connections and deletion.
 COUNTED = {
     "publish 1×1": (W1["1×1"], 2_000, 10_000),
     "publish 4×128": (W1["4×128"], 40_000, 200_000),
@@ -123,7 +123,7 @@ def allocations():
                 counts = []
                 for count in (fewer, more):
                     before = server.count()
-                    load(system, f"a{index}t{turn}m{count}", 20, messages=count, **options)
+                    load(system, f"a{index}t{turn}m{count}", 20, messages=count, keep=True, **options)
                     counts.append(server.count() - before)
                 slopes.append((counts[1] - counts[0]) / (more - fewer))
             found[name] = max(median(slopes), 0)
@@ -150,7 +150,7 @@ def instructions():
             server.wipe()
             server.start()
             try:
-                load(System("brokerd", server, "native"), "i", 60, messages=count, **options)
+                load(System("brokerd", server, "native"), "i", 60, messages=count, keep=True, **options)
                 server.stop()
                 counts.append(server.count())
             finally:
