@@ -18,6 +18,7 @@ REQUESTS = {
     "unsubscribe": 0x14, "settle": 0x15, "extend": 0x16, "pop": 0x17, "topic_create": 0x20, "topic_set": 0x21,
     "topic_delete": 0x22, "topic_list": 0x23, "subscription_create": 0x24, "subscription_set": 0x25,
     "subscription_delete": 0x26, "status": 0x27, "peek": 0x28, "dead_list": 0x30, "dead_redrive": 0x31,
+    "dead_purge": 0x32, "key_list": 0x49, "key_release": 0x4A,
     "dead_purge": 0x32, "history": 0x4B,
 }
 STARTS = {"beginning": 0, "now": 1, "time": 2, "message": 3}
@@ -224,7 +225,8 @@ REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "hello": (("versions", "versions"), ("text", "client"), ("text", "instance"), ("I", "heartbeat")),
     "publish": (("messages", "messages"),),
     "commit": (("messages", "messages"), ("runs", "runs")),
-    "subscribe": (("I", "consumer"), ("text", "subscription"), ("I", "credit"), ("start", "start"), ("q", "lease")),
+    "subscribe": (
+        ("I", "consumer"), ("text", "subscription"), ("I", "credit"), ("start", "start"), ("q", "lease"), ("B", "weight")),
     "credit": (("I", "consumer"), ("I", "credit")),
     "unsubscribe": (("I", "consumer"),),
     "settle": (("runs", "runs"),),
@@ -240,6 +242,8 @@ REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "dead_list": (("text", "subscription"), ("Q", "from_id"), ("I", "limit")),
     "dead_redrive": (("text", "subscription"), ("ids", "ids")),
     "dead_purge": (("text", "subscription"), ("ids", "ids")),
+    "key_list": (("text", "subscription"), ("text", "after"), ("I", "limit"), ("B", "parked_only")),
+    "key_release": (("text", "subscription"), ("texts", "keys")),
     "history": (("history query", "query"), ("I", "limit")),
 }
 
@@ -340,6 +344,12 @@ class Reader:
         names = ("identity", "heartbeat", "frame_max", "body_max", "headers_max", "leases_max")
         return {"version": self.one("B"), "broker": self.text()} | dict(zip(names, self.get("QIIIII")))
 
+    def key_status(self) -> dict[str, Any]:
+        key, state = self.text(), self.one("B")
+        if state > 3:
+            raise Malformed(f"byte {self.position - 1}: a key's state is 0 to 3, not {state}")
+        return {"key": key, "state": state, "owner": self.one("Q"), "held": self.one("Q")}
+
     def history_event(self) -> dict[str, Any]:
         return {
             "id": self.one("Q"), "event": self.one("B"), "at": self.optional(lambda: self.one("q")),
@@ -373,6 +383,7 @@ READ: dict[int, Callable[[Reader], Any]] = {
     0x89: lambda reader: reader.list(reader.delivery),
     0x8A: lambda reader: reader.list(reader.dead_letter),
     0x8B: lambda reader: reader.one("Q"),
+    0x8F: lambda reader: reader.list(reader.key_status),
     0x90: lambda reader: (reader.list(reader.history_event), reader.flag()),
 }
 

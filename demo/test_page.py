@@ -42,12 +42,14 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "commit": ("commit", 5, {
         "messages": [Message("payment.process", b"{}", dedup_id="pay-1001")], "runs": [Run(LEASE)]}),
     "subscribe": ("subscribe", 6, {
-        "consumer": 1, "subscription": "order.created@email", "credit": 50, "start": ("beginning", 0), "lease": -1}),
+        "consumer": 1, "subscription": "order.created@email", "credit": 50, "start": ("beginning", 0), "lease": -1,
+        "weight": 1}),
     "subscribe-from-a-time": ("subscribe", 7, {
         "consumer": 2, "subscription": "order.created@audit", "credit": 1, "start": ("time", NEW_YEAR),
-        "lease": 60_000}),
+        "lease": 60_000, "weight": 1}),
     "subscribe-bare-topic": ("subscribe", 8, {
-        "consumer": 3, "subscription": "order.created", "credit": 1, "start": ("now", 0), "lease": -1}),
+        "consumer": 3, "subscription": "order.created", "credit": 1, "start": ("now", 0), "lease": -1,
+        "weight": 10}),
     "credit": ("credit", 9, {"consumer": 1, "credit": 0}),
     "unsubscribe": ("unsubscribe", 10, {"consumer": 1}),
     "settle": ("settle", 11, {"runs": [
@@ -77,6 +79,10 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "history": ("history", 27, {"query": 1001, "limit": 100}),
     "history-of-a-header": ("history", 28, {"query": ("order", "4711"), "limit": 100}),
     "dead-purge": ("dead_purge", 26, {"subscription": "order.created@email", "ids": [1001, 1002]}),
+    "key-list": ("key_list", 31, {
+        "subscription": "order.created@email", "after": "customer-1", "limit": 100, "parked_only": 0}),
+    "key-release": ("key_release", 32, {"subscription": "order.created@email", "keys": ["customer-7"]}),
+    "key-release-all": ("key_release", 33, {"subscription": "order.created@email", "keys": []}),
 }
 ANSWERS: dict[str, Any] = {
     "deliveries": [Delivery(
@@ -111,6 +117,8 @@ ANSWERS: dict[str, Any] = {
         1001, "order.created@email", "rejected: no such customer", None, 1, 0, NEW_YEAR, NEW_YEAR + 1000,
         (("k", "v"),), b"{}")],
     "count": 3,
+    "keys": [{"key": "customer-7", "state": 2, "owner": 1001, "held": 3},
+             {"key": "customer-8", "state": 0, "owner": 1004, "held": 0}],
     "history-answer": ([
         {"id": 1001, "event": 1, "at": NEW_YEAR, "topic": "order.created", "subscription": None,
          "detail": "12 bytes"},

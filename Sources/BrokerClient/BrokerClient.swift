@@ -161,12 +161,13 @@ public final class BrokerClient: MessageBroker {
     /// As ``MessageBroker`` says. When the stream is dropped, or the task that reads it is cancelled, the consumer is
     /// unsubscribed and what was not read is released, its attempt not counted.
     public func deliveries(
-        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) async throws(BrokerError) -> DeliveryStream {
         let consumer = ConsumerID(rawValue: lastConsumer.wrappingAdd(1, ordering: .relaxed).newValue)
         let request = Request.subscribe(
             consumer: consumer, subscription: subscription, credit: credit, start: start,
-            leaseMilliseconds: leaseMilliseconds)
+            leaseMilliseconds: leaseMilliseconds, weight: weight)
         let frame = try limits.frame(of: request)
         await mailbox.waitForRoom()
         let answer = Answer()

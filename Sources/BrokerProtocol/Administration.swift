@@ -12,6 +12,25 @@ public struct DeliverySettings: Hashable, Sendable {
     public var backoffCapMilliseconds: Int64 = 600_000
     /// Deliveries whose consumer died without a verdict before the message counts as poison; 1 to 1000.
     public var poisonDeathsMax: UInt32 = 3
+    /// A message that has waited longer is overdue: it gets every fourth delivery, whatever its priority; 0 (never) to
+    /// 7 days.
+    public var priorityAgeingMilliseconds: Int64 = 60_000
+    /// Bound of the deliveries.
+    public var rate = DeliveryRate.unbounded
+    /// Deliveries that may come at once after a pause; 0: what `rate` gives in a second, at least one.
+    public var rateBurst: UInt32 = 0
+    /// Bound of the deliveries of each ordering key.
+    public var keyRate = DeliveryRate.unbounded
+    /// Bound of the leases; 0: none.
+    public var inFlightMax: UInt32 = 0
+    /// The header whose values are served in turn; empty: none.
+    public var fairHeader = ""
+    /// Messages in a row, by value of `fairHeader`.
+    public var fairWeights = FairWeights()
+    /// Whether an ordering key stays with the consumer that got it first.
+    public var isSticky = false
+    /// Whether an ordering key is parked when one of its messages becomes a dead letter.
+    public var parksAfterDead = false
     /// What stood in a frame and is no setting of this version, or no value of it.
     package private(set) var unreadable: [Header] = []
 
@@ -43,17 +62,52 @@ public struct DeliverySettings: Hashable, Sendable {
         try demand(
             (backoffBaseMilliseconds...7 * day).contains(backoffCapMilliseconds), "backoff_cap is backoff_base to 7d")
         try demand((1...1000).contains(poisonDeathsMax), "poison_deaths_max is 1 to 1000")
+        try demand((0...7 * day).contains(priorityAgeingMilliseconds), "priority_ageing is 0 to 7d")
+        try demand(rate.count <= DeliveryRate.countMax, "rate is 0, or 1 to \(DeliveryRate.countMax) in a period")
+        try demand(rateBurst <= DeliveryRate.countMax, "rate_burst is 0 to \(DeliveryRate.countMax)")
+        try demand(
+            keyRate.count <= DeliveryRate.countMax, "key_rate is 0, or 1 to \(DeliveryRate.countMax) in a period")
+        try demand(fairHeader.utf8.count <= 255, "fair_header has at most 255 bytes")
+        try demand(
+            fairWeights.isValid,
+            "fair_weights are 1 to \(FairWeights.weightMax), for at most \(FairWeights.countMax) values, in at most "
+                + "\(FairWeights.bytesMax) bytes")
     }
 }
 
 /// The settings of a topic. Stored in the log.
 public struct TopicSettings: Hashable, Sendable {
-    /// Publishes answer `TOPIC_FULL` from this number of unsettled messages on; 0 means no limit of its own.
+    /// Open messages, which some subscription has to deliver still; 0 means no limit of its own.
     public var messagesMax: UInt64 = 0
+    /// Bytes of bodies and headers of the open messages; 0 means no limit of its own.
+    public var bytesMax: UInt64 = 0
+    /// What a publish does that would go beyond these two.
+    public var overflow = Overflow.reject
+    /// A message that waits longer, from its publish or its deliver-at on, is over; 0 means never, up to 366 days.
+    public var messageAgeMaxMilliseconds: Int64 = 0
+    /// What happens to a message whose time is over before it was delivered.
+    public var expired = Expired.deadLetter
     /// How long a dedup id is remembered; 0 to 7 days.
     public var dedupWindowMilliseconds: Int64 = 600_000
+    /// How many dedup ids are remembered; 1 to 1,000,000.
+    public var dedupMax: UInt64 = 1_000_000
     /// For the subscriptions that have no settings of their own.
     public var delivery = DeliverySettings()
+
+    public enum Overflow: String, Hashable, Sendable, CaseIterable {
+        /// The publish is refused with `TOPIC_FULL`.
+        case reject
+        /// The oldest ready messages are dropped.
+        case dropOldest = "drop_oldest"
+        /// The oldest ready messages become dead letters.
+        case deadLetterOldest = "dead_letter_oldest"
+    }
+
+    public enum Expired: String, Hashable, Sendable, CaseIterable {
+        case deadLetter = "dead_letter"
+        case drop
+    }
+
     /// What stood in a frame and is no setting of this version, or no value of it.
     package private(set) var unreadable: [Header] = []
 
@@ -78,6 +132,8 @@ public struct TopicSettings: Hashable, Sendable {
     public func validate() throws(BrokerError) {
         if let problem { throw problem }
         try demand((0...7 * 86_400_000).contains(dedupWindowMilliseconds), "dedup_window is 0 to 7d")
+        try demand((1...1_000_000).contains(dedupMax), "dedup_max is 1 to 1000000")
+        try demand((0...366 * 86_400_000).contains(messageAgeMaxMilliseconds), "message_age_max is 0 to 366d")
         try delivery.validate()
     }
 }

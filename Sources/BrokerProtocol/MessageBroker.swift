@@ -6,11 +6,12 @@ public protocol MessageBroker: Sendable {
     /// - Throws: The refusal of the broker, or `CONNECTION_LOST` when nobody knows whether the request was done.
     func perform(_ request: Request) async throws(BrokerError) -> Response
 
-    /// Subscribes; the deliveries come through the stream until its consumer is unsubscribed (the stream then ends
-    /// after what was delivered before), the connection is lost (the stream then throws `CONNECTION_LOST`), or the
-    /// broker drains (the stream ends).
+    /// Subscribes with a weight of 1 to 100 among the consumers of the subscription; the deliveries come through the
+    /// stream until its consumer is unsubscribed (the stream then ends after what was delivered before), the connection
+    /// is lost (the stream then throws `CONNECTION_LOST`), or the broker drains (the stream ends).
     func deliveries(
-        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) async throws(BrokerError) -> DeliveryStream
 
     /// Asks to move the deadlines of leases to now + `milliseconds` and does not wait for the answer: for a thread
@@ -38,6 +39,14 @@ public struct DeliveryStream: AsyncSequence, Sendable {
 }
 
 extension MessageBroker {
+    /// As ``deliveries(of:credit:start:leaseMilliseconds:weight:)``, with the weight 1.
+    public func deliveries(
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+    ) async throws(BrokerError) -> DeliveryStream {
+        try await deliveries(
+            of: subscription, credit: credit, start: start, leaseMilliseconds: leaseMilliseconds, weight: 1)
+    }
+
     private func refusal(of response: Response) -> BrokerError {
         if case .refused(let error) = response { return error }
         return BrokerError(.responseMalformed, "the response does not belong to the request")

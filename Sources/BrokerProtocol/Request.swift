@@ -8,9 +8,10 @@ public enum Request: Hashable, Sendable {
     /// All or nothing: refused as a whole when one lease is lost or one publish is refused.
     case commit(publishes: [OutgoingMessage], settlements: [Settlement])
     /// Asks for deliveries; at most `credit` are unsettled at a time. Makes the subscription when it is new.
+    /// - Parameter weight: 1 to 100; among several consumers, how much of the deliveries it gets.
     case subscribe(
         consumer: ConsumerID, subscription: SubscriptionName, credit: UInt32, start: StartPosition,
-        leaseMilliseconds: Int64?)
+        leaseMilliseconds: Int64?, weight: UInt8 = 1)
     /// Sets the credit of a consumer; 0 pauses it.
     case credit(consumer: ConsumerID, credit: UInt32)
     /// Ends a consumer; its leases stay until they are settled or run out.
@@ -38,6 +39,10 @@ public enum Request: Hashable, Sendable {
     /// An empty list of ids means all of them.
     case deadRedrive(SubscriptionName, [MessageID])
     case deadPurge(SubscriptionName, [MessageID])
+    /// Ordering keys that a message holds or parks, by their text, from the first one behind `after` on.
+    case keyList(SubscriptionName, after: String, limit: UInt32, parkedOnly: Bool)
+    /// An empty list of keys means all that are parked.
+    case keyRelease(SubscriptionName, [String])
     /// Where messages went.
     case history(HistoryQuery, limit: UInt32)
 }
@@ -59,6 +64,7 @@ public enum Response: Hashable, Sendable {
     case deadLetters([DeadLetter])
     /// How many messages an operation moved or removed.
     case count(UInt64)
+    case keys([KeyStatus])
     case history(MessageHistory)
 }
 

@@ -24,6 +24,8 @@ extension Request {
         case .deadList: 0x30
         case .deadRedrive: 0x31
         case .deadPurge: 0x32
+        case .keyList: 0x49
+        case .keyRelease: 0x4A
         case .history: 0x4B
         }
     }
@@ -41,12 +43,13 @@ extension Request {
         case .commit(let publishes, let settlements):
             writer.messages(publishes)
             writer.settlements(settlements)
-        case .subscribe(let consumer, let subscription, let credit, let start, let lease):
+        case .subscribe(let consumer, let subscription, let credit, let start, let lease, let weight):
             writer.u32(consumer.rawValue)
             writer.subscription(subscription)
             writer.u32(credit)
             writer.start(start)
             writer.i64(lease ?? -1)
+            writer.u8(weight)
         case .credit(let consumer, let credit):
             writer.u32(consumer.rawValue)
             writer.u32(credit)
@@ -89,6 +92,8 @@ extension Request {
             writer.subscription(name)
             writer.u32(UInt32(ids.count))
             for id in ids { writer.u64(id.rawValue) }
+        case .keyList(let name, let after, let limit, let parkedOnly): writer.keyList(name, after, limit, parkedOnly)
+        case .keyRelease(let name, let keys): writer.keyRelease(name, keys)
         case .history(let query, let limit):
             writer.historyQuery(query)
             writer.u32(limit)
@@ -115,7 +120,7 @@ extension Request {
             let lease = try reader.i64("lease")
             self = .subscribe(
                 consumer: consumer, subscription: subscription, credit: credit, start: start,
-                leaseMilliseconds: lease == -1 ? nil : lease)
+                leaseMilliseconds: lease == -1 ? nil : lease, weight: try reader.weight())
         case 0x13:
             self = .credit(
                 consumer: ConsumerID(rawValue: try reader.u32("consumer")), credit: try reader.u32("credit"))
@@ -155,6 +160,8 @@ extension Request {
                 limit: try reader.u32("limit"))
         case 0x31: return .deadRedrive(try reader.subscription(), try reader.messageIDs())
         case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
+        case 0x49: return try reader.keyList()
+        case 0x4A: return try reader.keyRelease()
         case 0x4B: return .history(try reader.historyQuery(), limit: try reader.u32("limit"))
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such request")
         }

@@ -14,6 +14,7 @@ extension Response {
         case .messages: 0x89
         case .deadLetters: 0x8A
         case .count: 0x8B
+        case .keys: 0x8F
         case .history: 0x90
         }
     }
@@ -60,6 +61,9 @@ extension Response {
             writer.u32(UInt32(letters.count))
             for letter in letters { writer.deadLetter(letter) }
         case .count(let count): writer.u64(count)
+        case .keys(let keys):
+            writer.u32(UInt32(keys.count))
+            for key in keys { writer.keyStatus(key) }
         case .history(let history): writer.history(history)
         }
     }
@@ -112,6 +116,7 @@ extension Response {
             for _ in 0..<(try reader.count("dead letters", itemBytes: 46)) { letters.append(try reader.deadLetter()) }
             self = .deadLetters(letters)
         case 0x8B: self = .count(try reader.u64("count"))
+        case 0x8F: self = .keys(try reader.keyStatuses())
         case 0x90: self = .history(try reader.history())
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such response")
         }

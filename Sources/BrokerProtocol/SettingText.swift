@@ -29,6 +29,30 @@ public enum SettingText {
         return overflow ? nil : product
     }
 
+    /// The shortest exact form that ``bytes(_:)`` reads.
+    public static func size(bytes: UInt64) -> String {
+        if bytes == 0 { return "0" }
+        for (unit, shift) in [("G", 30), ("M", 20), ("K", 10)] as [(String, UInt64)] where bytes % (1 << shift) == 0 {
+            return "\(bytes >> shift)\(unit)"
+        }
+        return "\(bytes)"
+    }
+
+    static func size(_ key: String, _ value: String) throws(BrokerError) -> UInt64 {
+        if let number = UInt64(value) { return number }
+        guard let bytes = bytes(value), bytes >= 0 else { throw invalid(key, value, "a size such as 512, 64K, 8M, 1G") }
+        return UInt64(bytes)
+    }
+
+    static func choice<Choice: RawRepresentable & CaseIterable>(
+        _ key: String, _ value: String, _: Choice.Type = Choice.self
+    ) throws(BrokerError) -> Choice where Choice.RawValue == String {
+        guard let choice = Choice(rawValue: value) else {
+            throw invalid(key, value, "one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return choice
+    }
+
     static func unknown(_ key: String) -> BrokerError {
         BrokerError(.settingInvalid, "there is no setting \(key) in this version")
     }
@@ -50,6 +74,24 @@ public enum SettingText {
     }
 }
 
+extension SettingText {
+    static func rate(_ key: String, _ value: String) throws(BrokerError) -> DeliveryRate {
+        guard let rate = DeliveryRate(value) else { throw invalid(key, value, "a rate such as 100/s, 30/m, 5/h, or 0") }
+        return rate
+    }
+
+    static func weights(_ key: String, _ value: String) throws(BrokerError) -> FairWeights {
+        guard let weights = FairWeights(value) else { throw invalid(key, value, "weights such as big=3,small=1") }
+        return weights
+    }
+
+    /// - Returns: Whether it is the second one.
+    static func choice(_ key: String, _ value: String, _ first: String, _ second: String) throws(BrokerError) -> Bool {
+        guard value == first || value == second else { throw invalid(key, value, "\(first) or \(second)") }
+        return value == second
+    }
+}
+
 extension DeliverySettings {
     /// Changes one setting by its name.
     /// - Returns: False when there is no setting of that name.
@@ -62,6 +104,15 @@ extension DeliverySettings {
         case "backoff_base": backoffBaseMilliseconds = try SettingText.span(key, value)
         case "backoff_cap": backoffCapMilliseconds = try SettingText.span(key, value)
         case "poison_deaths_max": poisonDeathsMax = try SettingText.number(key, value)
+        case "priority_ageing": priorityAgeingMilliseconds = try SettingText.span(key, value)
+        case "rate": rate = try SettingText.rate(key, value)
+        case "rate_burst": rateBurst = try SettingText.number(key, value)
+        case "key_rate": keyRate = try SettingText.rate(key, value)
+        case "in_flight_max": inFlightMax = try SettingText.number(key, value)
+        case "fair_header": fairHeader = value
+        case "fair_weights": fairWeights = try SettingText.weights(key, value)
+        case "sticky": isSticky = try SettingText.choice(key, value, "off", "on")
+        case "after_dead": parksAfterDead = try SettingText.choice(key, value, "continue", "park")
         default: return false
         }
         return true
@@ -86,6 +137,15 @@ extension DeliverySettings {
             ("backoff_base", SettingText.span(milliseconds: backoffBaseMilliseconds)),
             ("backoff_cap", SettingText.span(milliseconds: backoffCapMilliseconds)),
             ("poison_deaths_max", String(poisonDeathsMax)),
+            ("priority_ageing", SettingText.span(milliseconds: priorityAgeingMilliseconds)),
+            ("rate", rate.text),
+            ("rate_burst", String(rateBurst)),
+            ("key_rate", keyRate.text),
+            ("in_flight_max", String(inFlightMax)),
+            ("fair_header", fairHeader),
+            ("fair_weights", fairWeights.text),
+            ("sticky", isSticky ? "on" : "off"),
+            ("after_dead", parksAfterDead ? "park" : "continue"),
         ]
     }
 }
@@ -97,7 +157,12 @@ extension TopicSettings {
     public mutating func set(_ key: String, to value: String) throws(BrokerError) -> Bool {
         switch key {
         case "messages_max": messagesMax = try SettingText.number(key, value)
+        case "bytes_max": bytesMax = try SettingText.size(key, value)
+        case "overflow": overflow = try SettingText.choice(key, value)
+        case "message_age_max": messageAgeMaxMilliseconds = try SettingText.span(key, value)
+        case "expired": expired = try SettingText.choice(key, value)
         case "dedup_window": dedupWindowMilliseconds = try SettingText.span(key, value)
+        case "dedup_max": dedupMax = try SettingText.number(key, value)
         default: return try delivery.set(key, to: value)
         }
         return true
@@ -117,7 +182,12 @@ extension TopicSettings {
     public var entries: [(key: String, value: String)] {
         [
             ("messages_max", String(messagesMax)),
+            ("bytes_max", SettingText.size(bytes: bytesMax)),
+            ("overflow", overflow.rawValue),
+            ("message_age_max", SettingText.span(milliseconds: messageAgeMaxMilliseconds)),
+            ("expired", expired.rawValue),
             ("dedup_window", SettingText.span(milliseconds: dedupWindowMilliseconds)),
+            ("dedup_max", String(dedupMax)),
         ] + delivery.entries
     }
 }

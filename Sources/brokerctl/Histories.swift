@@ -6,8 +6,8 @@ extension Command {
         words: ["history"], operands: "[ID]", operandCount: 0...1,
         summary: "Show where a message went",
         notes: """
-            It reads the log, which the broker keeps for the time of its setting history after nothing in it is needed. What is
-            older is unknown. Without an ID, --header finds the messages.
+            It reads the log, which the broker keeps for the time of its setting history after nothing in it is
+            needed. What is older is unknown. Without an ID, --header finds the messages.
             """,
         options: [
             Option("header", value: "KEY=VALUE", help: "every message with this header"),

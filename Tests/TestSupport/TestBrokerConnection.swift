@@ -22,7 +22,8 @@ package struct TestConnection: MessageBroker {
     }
 
     package func deliveries(
-        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) async throws(BrokerError) -> DeliveryStream {
         let (stream, output) = AsyncThrowingStream<Delivery, any Error>.makeStream()
         let number = number

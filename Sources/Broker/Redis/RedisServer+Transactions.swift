@@ -134,6 +134,7 @@ extension RedisServer {
     private func demandAll(of calls: [RedisCall]) throws(RESPError) {
         var tokens: Set<LeaseID> = []
         var counts: [TopicName: Int] = [:]
+        var bytes: [TopicName: Int] = [:]
         for call in calls {
             for token in try leases(of: call) {
                 guard tokens.insert(token).inserted else {
@@ -144,9 +145,14 @@ extension RedisServer {
             }
             for message in try messages(of: call) {
                 counts[message.topic, default: 0] += 1
+                bytes[message.topic, default: 0] += message.contentBytes
                 try brokered { () throws(BrokerError) in _ = try state.check(message) }
             }
-            if call.command.weight == .copy { counts[try topicName(call[2]), default: 0] += 1 }
+            if call.command.weight == .copy {
+                let topic = try topicName(call[2])
+                counts[topic, default: 0] += 1
+                bytes[topic, default: 0] += state.limits.bodyBytesMax + state.limits.headersBytesMax
+            }
         }
         if counts.isEmpty { return }
         try demandRunning()
@@ -156,13 +162,18 @@ extension RedisServer {
                 BrokerError(
                     .topicLimit, "there are \(state.topics.count) topics, the limit is \(state.limits.topicsMax)"))
         }
+        // Whatever the topic's overflow says: what would have to go is known only when the commands before are done.
         for (name, count) in counts.sorted(by: { $0.key < $1.key }) {
             let topic = state.topicsByName[name]
-            let messagesMax = (topic?.settings ?? state.limits.defaults).messagesMax
-            guard messagesMax == 0 || UInt64((topic?.messageCount ?? 0) + count) <= messagesMax else {
-                throw RESPError(
-                    BrokerError(
-                        .topicFull, "\(name) would hold more than \(messagesMax) unsettled messages, its messages_max"))
+            let settings = topic?.settings ?? state.limits.defaults
+            guard settings.messagesMax == 0 || (topic?.openCount ?? 0) + count <= settings.messagesMax else {
+                let text = "\(name) would hold more than \(settings.messagesMax) open messages, its messages_max"
+                throw RESPError(BrokerError(.topicFull, text))
+            }
+            guard settings.bytesMax == 0 || (topic?.openBytes ?? 0) + UInt64(bytes[name] ?? 0) <= settings.bytesMax
+            else {
+                let text = "\(name) might hold more than \(settings.bytesMax) bytes of open messages, its bytes_max"
+                throw RESPError(BrokerError(.topicFull, text))
             }
         }
     }

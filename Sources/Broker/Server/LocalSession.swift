@@ -76,7 +76,8 @@ public final class LocalSession: MessageBroker {
     }
 
     public func deliveries(
-        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) async throws(BrokerError) -> DeliveryStream {
         let (stream, continuation) = AsyncThrowingStream<Delivery, any Error>.makeStream()
         let consumer = shared.with { shared in
@@ -88,7 +89,7 @@ public final class LocalSession: MessageBroker {
         let response = try await answer(
             to: .subscribe(
                 consumer: consumer, subscription: subscription, credit: credit, start: start,
-                leaseMilliseconds: leaseMilliseconds))
+                leaseMilliseconds: leaseMilliseconds, weight: weight))
         if case .refused(let error) = response {
             shared.with { _ = $0.streams.removeValue(forKey: consumer) }
             throw error

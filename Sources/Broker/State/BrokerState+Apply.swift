@@ -40,14 +40,20 @@ extension BrokerState {
             guard let subscription = subscriptions[id] else { return }
             for message in messages { _ = remove(message, from: subscription) }
         case .restated(let message, let slots): applyRestated(message, slots, address)
+        case .keyParked(let id, let key, let message): applyParked(id, key, message)
+        case .keyReleased(let id, let keys): for key in keys { applyReleased(id, key) }
         case .deduplicated(let topic, let entries):
             segments.addDedup(entries.count, segment: address.position / segmentBytes)
-            for entry in entries { topics[topic]?.remember(entry, countMax: limits.dedupMax) }
+            for entry in entries { topics[topic]?.remember(entry, countMax: dedupMax(topic)) }
         case .counted(let message, let topic, let subscription):
             nextMessage = max(nextMessage, message.rawValue)
             nextTopic = max(nextTopic, topic.rawValue)
             nextSubscription = max(nextSubscription, subscription.rawValue)
         }
+    }
+
+    private func dedupMax(_ id: TopicID) -> Int {
+        min(limits.dedupMax, topics[id].map { Int($0.settings.dedupMax) } ?? .max)
     }
 
     // MARK: Messages
@@ -62,7 +68,7 @@ extension BrokerState {
             let until = published.publishedAt.adding(milliseconds: topic.settings.dedupWindowMilliseconds)
             topic.forgetDuplicates(now: published.publishedAt)
             let entry = DedupEntry(dedupID: dedupID, message: published.id, until: until)
-            topic.remember(entry, countMax: limits.dedupMax)
+            topic.remember(entry, countMax: dedupMax(topic.id))
             segments.addDedup(1, segment: address.position / segmentBytes)
         }
         if topic.subscriptions.isEmpty || messages[published.id] != nil { return }
@@ -70,6 +76,7 @@ extension BrokerState {
         let isInLane = published.deliverAt == nil && topic.subscriptions.contains { !$0.isQueued }
         keep(published, topic, address, owed: topic.subscriptions.count, isInLane: isInLane)
         for subscription in topic.subscriptions {
+            subscription.fair?.assign(published.id, published.headers, Int(published.priority))
             if let readyAt = published.deliverAt {
                 add(published.id, Slot(place: .delayed(until: readyAt)), to: subscription)
             } else if subscription.isQueued {
@@ -98,6 +105,10 @@ extension BrokerState {
         if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {
             extras[published.id] = MessageExtras(
                 orderingKey: published.orderingKey, deliverAt: published.deliverAt, expiresAt: published.expiresAt)
+        }
+        if published.expiresAt != nil {
+            expiry.liveCount += 1
+            watchEnd(of: published.id)
         }
         segments.add(entry, segmentBytes)
         topic.messageCount += 1
@@ -143,29 +154,30 @@ extension BrokerState {
         guard let subscription = subscriptions[id], let entry = messages[message],
             let old = subscription.move(message, to: place, priority: entry.priority)
         else { return }
-        leave(old)
+        leave(old, message, subscription)
         if old.isDead != place.isDead { noteDeath(of: message, entry, in: subscription.topic, isDead: place.isDead) }
         if case .delayed(let until) = place { delay(message, subscription, until: until) }
         switch place {
         case .ready: markDirty(subscription)
-        case .dead: freeKey(of: message, in: subscription)
+        case .dead: freeKey(of: message, in: subscription, isOver: false)
         case .leased, .delayed, .blocked: break
         }
     }
 
     /// What hangs on a place ends with it: a lease lives exactly as long as its message is leased.
-    private func leave(_ place: Slot.Place) {
+    private func leave(_ place: Slot.Place, _ id: MessageID, _ subscription: Subscription) {
         switch place {
         case .leased(let id): if let lease = leases[id] { end(lease) }
         case .delayed: delayedCount -= 1
-        case .ready, .blocked, .dead: break
+        case .blocked: if let key = extras[id]?.orderingKey { subscription.noteUnblocked(key) }
+        case .ready, .dead: break
         }
     }
 
     /// A message is over for a subscription, or given up: the next one of its key may go.
-    private func freeKey(of id: MessageID, in subscription: Subscription) {
+    private func freeKey(of id: MessageID, in subscription: Subscription, isOver: Bool) {
         guard !extras.isEmpty, let key = extras[id]?.orderingKey else { return }
-        if let next = subscription.free(key, from: id) { move(subscription.id, next, to: .ready) }
+        if let next = subscription.free(key, from: id, isOver: isOver) { move(subscription.id, next, to: .ready) }
     }
 
     private func applyAcknowledged(_ id: SubscriptionID, _ messages: [MessageID]) {
@@ -180,15 +192,17 @@ extension BrokerState {
     private func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
         guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
         guard let removal = subscription.remove(id, entry) else { return false }
-        if case .slot(let place) = removal { leave(place) }
+        if case .slot(let place) = removal { leave(place, id, subscription) }
         noteRemoval(of: id, entry, from: subscription.topic, removal)
-        freeKey(of: id, in: subscription)
+        freeKey(of: id, in: subscription, isOver: true)
         owedCount -= 1
         if entry.owed > 1 {
             messages.amend(id) { $0.owed -= 1 }
         } else {
             messages.remove(id)
-            if !extras.isEmpty { extras[id] = nil }
+            if !extras.isEmpty, let extra = extras.removeValue(forKey: id), extra.expiresAt != nil {
+                expiry.liveCount -= 1
+            }
             segments.remove(entry, segmentBytes)
             subscription.topic.messageCount -= 1
         }
@@ -205,6 +219,8 @@ extension BrokerState {
             slot.note(error: error)
         }
         move(id, message, to: .delayed(until: readyAt))
+        // Its end may have passed while it was leased, and come again: the clock was set back.
+        watchEnd(of: message)
     }
 
     private func applyRestated(_ published: PublishedMessage, _ slots: [SlotRecord], _ address: RecordAddress) {
@@ -213,6 +229,10 @@ extension BrokerState {
             segments.remove(old, segmentBytes)
             messages.amend(published.id) { $0.address = address }
             if let new = messages[published.id] { segments.add(new, segmentBytes) }
+            for subscription in topics[published.topic]?.subscriptions ?? []
+            where subscription.slots[published.id] != nil {
+                subscription.fair?.assign(published.id, published.headers, Int(published.priority))
+            }
             return
         }
         guard let topic = topics[published.topic] else { return }
@@ -232,6 +252,7 @@ extension BrokerState {
             slot.redrives = record.redrives
             slot.noteDeath(reason: record.deathReason, error: record.lastError, at: record.deadAt)
             owe(published.id)
+            subscription.fair?.assign(published.id, published.headers, Int(published.priority))
             add(published.id, slot, to: subscription)
             let waitsForRetry = record.readyAt != nil && record.readyAt != published.deliverAt
             if let key = published.orderingKey, place != .dead, record.attempts > 0 || waitsForRetry {
@@ -247,18 +268,22 @@ extension BrokerState {
         if let topic = topics[id] {
             definitionBytes += settings.changedBytes - topic.settings.changedBytes
             topic.settings = settings
+            expiry.note(id, hasAge: settings.messageAgeMaxMilliseconds > 0)
+            for subscription in topic.subscriptions where subscription.ownSettings == nil { follow(subscription) }
             return
         }
         let topic = Topic(id: id, name: name, settings: settings)
         topics[id] = topic
         topicsByName[name] = topic
         definitionBytes += Self.definitionBytes(name.text) + settings.changedBytes
+        if settings.messageAgeMaxMilliseconds > 0 { expiry.note(id, hasAge: true) }
     }
 
     private func setSubscription(_ id: SubscriptionID, _ settings: DeliverySettings?) {
         guard let subscription = subscriptions[id] else { return }
         definitionBytes += (settings?.changedBytes ?? 0) - (subscription.ownSettings?.changedBytes ?? 0)
         subscription.ownSettings = settings
+        follow(subscription)
     }
 
     private func defineSubscription(
@@ -283,7 +308,7 @@ extension BrokerState {
         subscriptions[id] = subscription
         topic.subscriptions.append(subscription)
         definitionBytes += Self.definitionBytes(name)
-        markDirty(subscription)
+        follow(subscription)
     }
 
     /// Gives a new subscription the live messages that its start includes.
@@ -297,11 +322,13 @@ extension BrokerState {
             let index = topic.lanes[lane].start + UInt64(skipped - ids.startIndex)
             for id in subscription.begin(lane: lane, at: index, isLive: { messages[$0] != nil }) {
                 owe(id)
+                watchEnd(of: id)
                 others.remove(id)
             }
         }
         for id in others.sorted() where includes(start, id) {
             owe(id)
+            watchEnd(of: id)
             let place = extras[id]?.deliverAt.map { Slot.Place.delayed(until: $0) } ?? .ready
             subscriptions[subscription.id] = subscription
             add(id, Slot(place: place), to: subscription)
@@ -321,6 +348,7 @@ extension BrokerState {
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         subscriptions[id] = nil
+        if subscription.isCountedAsParking { parkingCount -= 1 }
         for consumer in subscription.group?.consumers ?? [] { sessions[consumer.session.id] = nil }
         definitionBytes -= Self.definitionBytes(subscription.name.name) + (subscription.ownSettings?.changedBytes ?? 0)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
@@ -332,6 +360,7 @@ extension BrokerState {
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
         topics[id] = nil
         topicsByName[topic.name] = nil
+        expiry.note(id, hasAge: false)
         definitionBytes -= Self.definitionBytes(topic.name.text) + topic.settings.changedBytes
     }
 }

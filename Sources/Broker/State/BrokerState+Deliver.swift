@@ -19,7 +19,7 @@ extension BrokerState {
 
     func subscribe(
         _ id: ConsumerID, _ session: Session, to name: SubscriptionName, credit: UInt32, start: StartPosition,
-        leaseMilliseconds: Int64?
+        leaseMilliseconds: Int64?, weight: UInt8
     ) throws(BrokerError) {
         if session.consumers[id] != nil {
             throw BrokerError(.consumerExists, "consumer \(id.rawValue) exists on this connection")
@@ -35,15 +35,17 @@ extension BrokerState {
         let subscription = try ensureSubscription(name, start: start)
         let consumer = Consumer(
             id: id, session: session, subscription: subscription, credit: credit,
-            leaseMilliseconds: leaseMilliseconds)
+            leaseMilliseconds: leaseMilliseconds, weight: weight)
         session.consumers[id] = consumer
-        subscription.consumers.append(consumer)
+        subscription.add(consumer)
         markDirty(subscription)
     }
 
     func setCredit(_ id: ConsumerID, _ session: Session, _ credit: UInt32) throws(BrokerError) {
         guard let consumer = session.consumers[id] else { throw unknown(id) }
         consumer.credit = credit
+        consumer.subscription.updateTurn(of: consumer)
+        consumer.subscription.noteFree(consumer)
         markDirty(consumer.subscription)
     }
 
@@ -58,7 +60,8 @@ extension BrokerState {
     @discardableResult
     private func removeConsumer(_ id: ConsumerID, of session: Session) -> Bool {
         guard let consumer = session.consumers.removeValue(forKey: id) else { return false }
-        consumer.subscription.consumers.removeAll { $0 === consumer }
+        consumer.subscription.remove(consumer)
+        markDirty(consumer.subscription)
         return true
     }
 
@@ -157,9 +160,10 @@ extension BrokerState {
     /// Waiting pops first, then the consumers in turn.
     private func dispatch(_ subscription: Subscription, now: Now) {
         serveWaiting(of: subscription, now: now)
+        if subscription.sticky != nil { wakeHeld(of: subscription) }
         var attempted: [MessageID] = []
         var holder: Session?
-        while subscription.readyCount > 0, let consumer = nextConsumer(of: subscription) {
+        while subscription.readyCount > 0, let consumer = nextConsumer(of: subscription, now: now) {
             guard let notice = take(from: subscription, consumer.session, consumer, acknowledges: false, now: now)
             else { break }
             if clock.isRunning && holder !== consumer.session {
@@ -195,39 +199,31 @@ extension BrokerState {
         }
     }
 
-    private func nextConsumer(of subscription: Subscription) -> Consumer? {
-        let count = subscription.consumers.count
-        for step in 0..<count {
-            let index = (subscription.turn + step) % count
-            let consumer = subscription.consumers[index]
-            if consumer.hasCredit && consumer.session.holdCount < limits.leasesPerConnectionMax {
-                subscription.turn = index + 1
-                return consumer
-            }
-        }
-        return nil
-    }
-
     /// How many messages are put aside in a row because their ordering keys are held; some 10 ms.
     static let blockedPerTurn = 5_000
 
     /// The message to hand out next; expired ones die on the way, and those whose key is held step
     /// aside. Nil also when very many in a row had to: then the next turn goes on.
-    func candidate(of subscription: Subscription, now: Now) -> (id: MessageID, entry: MessageEntry)? {
+    /// - Parameters:
+    ///   - leases: Whether it will be leased.
+    ///   - isForConsumers: Whether one of the consumers will get it.
+    func candidate(
+        of subscription: Subscription, leases: Bool = false, isForConsumers: Bool = false, now: Now
+    ) -> (id: MessageID, entry: MessageEntry)? {
+        if subscription.rules.isGated && !mayDeliver(subscription, leases: leases, now: now) { return nil }
         var blocked = 0
-        while let id = subscription.next() {
+        while let id = subscription.next(now: now.wall, since: waitsSince) {
             guard let entry = messages[id] else { return nil }
-            if let key = extras[id]?.orderingKey, subscription.isHeld(key, against: id) {
-                subscription.block(id, entry, key)
+            if let key = extras[id]?.orderingKey,
+                stepsAside(id, entry, key, of: subscription, isForConsumers: isForConsumers, now: now)
+            {
                 blocked += 1
                 if blocked < Self.blockedPerTurn { continue }
                 unfinished.append(subscription)
                 return nil
             }
-            if let expiresAt = extras[id]?.expiresAt, expiresAt <= now.wall {
-                let died = Fact.died(
-                    subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
-                guard recordReserved([died]) else {
+            if isExpired(id, entry, in: subscription, now: now) {
+                guard expire(id, in: subscription, now: now) else {
                     stall(subscription)
                     return nil
                 }
@@ -246,7 +242,11 @@ extension BrokerState {
         from subscription: Subscription, _ session: Session, _ consumer: Consumer?, acknowledges: Bool,
         leaseMilliseconds: Int64? = nil, now: Now
     ) -> Notice? {
-        guard let (id, entry) = candidate(of: subscription, now: now) else { return nil }
+        guard
+            let (id, entry) = candidate(
+                of: subscription, leases: !acknowledges, isForConsumers: consumer != nil, now: now)
+        else { return nil }
+        noteServed(id, of: subscription, consumer, now: now)
         let slot = subscription.slots[id]
         var notice = Notice(
             id: id, subscription: subscription.name, attempt: (slot?.attempts ?? 0) + 1,
@@ -276,7 +276,7 @@ extension BrokerState {
     /// A session that was at its limit of leases has room again: all that its consumers read may go on.
     func noteRoom(in session: Session) {
         guard session.holdCount + 1 >= limits.leasesPerConnectionMax else { return }
-        for id in session.consumers.keys.sorted() { (session.consumers[id]?.subscription).map(markDirty) }
+        rejoin(session)
     }
 
     /// - Parameter milliseconds: Nil: as the subscription says; the largest number: until it is settled.
@@ -285,10 +285,10 @@ extension BrokerState {
         milliseconds: Int64?, now: Now
     ) {
         if !extras.isEmpty, let key = extras[notice.id]?.orderingKey { subscription.hold(key, for: notice.id) }
-        let settings = subscription.settings
+        let rules = subscription.rules
         let duration =
             milliseconds == .max
-            ? Int64.max : min(milliseconds ?? settings.leaseMilliseconds, settings.leaseTotalMilliseconds)
+            ? Int64.max : min(milliseconds ?? rules.leaseMilliseconds, rules.leaseTotalMilliseconds)
         let lease = Lease(
             id: LeaseID(rawValue: nextLease), session: session.id, consumer: consumer, subscription: subscription,
             message: notice.id, takenAt: now.monotonic, deadline: duration == .max ? .max : now.monotonic + duration)
@@ -299,7 +299,10 @@ extension BrokerState {
             leaseDeadlines.dropStale(liveCount: leases.count) { leases[$0.lease]?.deadline == $0.deadline }
         }
         session.leases.insert(lease.id)
-        consumer?.unsettled += 1
+        if let consumer {
+            consumer.unsettled += 1
+            subscription.noteServed(consumer)
+        }
         let place = Slot.Place.leased(lease.id)
         let isClaimed = messages[notice.id].map { subscription.claim(notice.id, $0, as: place) } ?? false
         if !isClaimed { move(subscription.id, notice.id, to: place) }

@@ -4,7 +4,7 @@ import BrokerProtocol
 /// O(1).
 extension BrokerState {
     /// How many subscriptions have given it up.
-    private func deadCount(_ id: MessageID) -> UInt16 { deadOwed.isEmpty ? 0 : deadOwed[id] ?? 0 }
+    func deadCount(_ id: MessageID) -> UInt16 { deadOwed.isEmpty ? 0 : deadOwed[id] ?? 0 }
 
     /// One more subscription owes it a verdict, and has not given it up.
     func owe(_ id: MessageID) {

@@ -11,6 +11,7 @@ extension BrokerState {
                 var plan = PublishPlan()
                 let receipt = try decidePublish(message, &plan, now: now)
                 try record(plan.facts)
+                noteSacrifices(plan)
                 return .success(receipt)
             } catch {
                 return .failure(error)
@@ -20,27 +21,69 @@ extension BrokerState {
 
     /// Publishes that go into one record: what they would log, and what they would add.
     struct PublishPlan {
-        private(set) var facts: [Fact] = []
+        private var publishes: [Fact] = []
+        private var sacrifices: [Fact] = []
         private(set) var bytes = 0
         private(set) var owed = 0
         private(set) var delayed = 0
         private var dedup: [TopicID: [String: MessageID]] = [:]
-        private var counts: [TopicID: Int] = [:]
+        private var growths: [TopicID: Growth] = [:]
 
-        mutating func add(_ message: PublishedMessage, to topic: Topic, bytes size: Int) {
-            facts.append(.published(message))
+        /// What a topic has more, or less, of open messages afterwards.
+        struct Growth {
+            var messages = 0
+            var bytes = 0
+            /// Messages that were given up, by what happens to them.
+            var sacrificed = 0
+            /// Those below it were looked at.
+            var firstVictim = MessageID(rawValue: 0)
+        }
+
+        /// In the order of the log: first what makes room.
+        var facts: [Fact] { sacrifices.isEmpty ? publishes : sacrifices + publishes }
+
+        mutating func add(_ message: PublishedMessage, to topic: Topic, bytes size: Int, content: Int) {
+            publishes.append(.published(message))
             bytes += size
             owed += topic.subscriptions.count
             if message.deliverAt != nil { delayed += topic.subscriptions.count }
-            counts[message.topic, default: 0] += 1
+            if topic.settings.isLimited {
+                growths[message.topic, default: Growth()].messages += 1
+                growths[message.topic]?.bytes += content
+            }
             if let dedupID = message.dedupID { dedup[message.topic, default: [:]][dedupID] = message.id }
         }
 
-        var count: UInt64 { UInt64(facts.count) }
-        func count(in topic: Topic) -> Int { counts[topic.id] ?? 0 }
+        /// Gives a message up to make room.
+        /// - Parameter freed: Its bytes; nil when somebody still has to deliver it.
+        mutating func sacrifice(_ id: MessageID, of topic: Topic, _ facts: [Fact], freed: Int?) {
+            sacrifices += facts
+            bytes += facts.count * BrokerState.settleBytes
+            var growth = growths[topic.id] ?? Growth()
+            growth.firstVictim = MessageID(rawValue: id.rawValue + 1)
+            growth.sacrificed += 1
+            if let freed {
+                growth.messages -= 1
+                growth.bytes -= freed
+            }
+            growths[topic.id] = growth
+        }
+
+        var count: UInt64 { UInt64(publishes.count) }
+        func growth(of topic: Topic) -> Growth { growths.isEmpty ? Growth() : growths[topic.id] ?? Growth() }
+        func firstVictim(in topic: Topic) -> MessageID { growth(of: topic).firstVictim }
+        /// Topics in which messages were given up, by id.
+        var sacrificed: [(topic: TopicID, count: Int)] {
+            growths.filter { $0.value.sacrificed > 0 }.map { ($0.key, $0.value.sacrificed) }.sorted { $0.0 < $1.0 }
+        }
         func duplicate(of dedupID: String, in topic: Topic) -> MessageID? {
             topic.settings.dedupWindowMilliseconds > 0 ? dedup[topic.id]?[dedupID] : nil
         }
+    }
+
+    /// Counts what made room.
+    func noteSacrifices(_ plan: PublishPlan) {
+        for (id, count) in plan.sacrificed { topics[id]?.sacrificed += UInt64(count) }
     }
 
     /// Adds a publish to the plan. A new topic is made on the way.
@@ -54,11 +97,8 @@ extension BrokerState {
                 return PublishReceipt(id: first, isDuplicate: true)
             }
         }
-        let messagesMax = topic.settings.messagesMax
-        if messagesMax > 0 && UInt64(topic.messageCount + plan.count(in: topic)) >= messagesMax {
-            throw BrokerError(
-                .topicFull, "\(outgoing.topic) holds \(messagesMax) unsettled messages, its messages_max")
-        }
+        let content = topic.settings.isLimited ? outgoing.contentBytes : 0
+        if topic.settings.isLimited { try makeRoom(in: topic, bytes: content, &plan, now: now) }
         let size = outgoing.body.count + headerBytes + 512
         try demandSpace(bytes: size + plan.bytes, owing: plan.owed + topic.subscriptions.count)
         let deliverAt = deliverAt(of: outgoing, now: now)
@@ -70,7 +110,7 @@ extension BrokerState {
             priority: outgoing.priority, orderingKey: outgoing.orderingKey, deliverAt: deliverAt,
             expiresAt: outgoing.expiresAt,
             dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
-        plan.add(message, to: topic, bytes: size)
+        plan.add(message, to: topic, bytes: size, content: content)
         return PublishReceipt(id: message.id)
     }
 

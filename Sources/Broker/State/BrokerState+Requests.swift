@@ -25,9 +25,10 @@ extension BrokerState {
         case .commit(let publishes, let settlements):
             return .committed(
                 try commit(publishes: publishes, settlements: settlements, session: session.id, now: now))
-        case .subscribe(let consumer, let name, let credit, let start, let lease):
+        case .subscribe(let consumer, let name, let credit, let start, let lease, let weight):
             if isDraining { throw Self.draining }
-            try subscribe(consumer, session, to: name, credit: credit, start: start, leaseMilliseconds: lease)
+            try subscribe(
+                consumer, session, to: name, credit: credit, start: start, leaseMilliseconds: lease, weight: weight)
             return .done
         case .credit(let consumer, let credit):
             try setCredit(consumer, session, credit)
@@ -43,8 +44,10 @@ extension BrokerState {
                 names, timeoutMilliseconds: timeout, acknowledges: acknowledges, session, origin: origin, now: now)
             return nil
         case .topicCreate, .topicSet, .topicDelete, .subscriptionCreate, .subscriptionSet, .subscriptionDelete,
-            .deadRedrive, .deadPurge:
+            .deadRedrive, .deadPurge, .keyRelease:
             return try administer(request)
+        case .keyList(let name, let after, let limit, let parkedOnly):
+            return .keys(keyStatuses(of: try existing(name), after: after, limit: limit, parkedOnly: parkedOnly))
         case .topicList: return .topics(topicStatuses())
         case .status: return .status(status())
         case .peek(let name, let from, let limit):
@@ -95,6 +98,7 @@ extension BrokerState {
         case .deadPurge(let name, let ids):
             let (subscription, dead) = try deadLetters(name, ids)
             return .count(try recordInPieces(dead) { .purged(subscription.id, $0) })
+        case .keyRelease(let name, let keys): return .count(try release(keys, of: try existing(name)))
         default: throw BrokerError(.unsupported, "this is no request of administration")
         }
         return .done
@@ -147,7 +151,7 @@ extension BrokerState {
             consumer.session.consumers[consumer.id] = nil
             emit(.endConsumer(consumer.session.id, consumer.id, gone))
         }
-        subscription.consumers = []
+        subscription.endConsumers()
     }
 
     /// Defines topics, and changes their settings and those of subscriptions.

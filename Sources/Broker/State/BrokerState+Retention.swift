@@ -63,26 +63,26 @@ extension BrokerState {
     /// Writes what still counts of a record again.
     /// - Returns: False when there is no space for it now; nothing is lost, and the segment must stay.
     func restate(_ facts: [(fact: Fact, offset: Int)], at position: UInt64, now: Now) -> Bool {
-        var again: [Fact] = []
+        var again: [[Fact]] = []
         for (fact, offset) in facts {
             switch fact {
             case .published(let message):
-                again += restatement(of: message, at: RecordAddress(position: position, offset: offset))
+                again.append(restatement(of: message, at: RecordAddress(position: position, offset: offset)))
                 if let dedupID = message.dedupID,
                     let entry = topics[message.topic]?.current(dedupID, message.id, now: now.wall)
                 {
-                    again.append(.deduplicated(message.topic, [entry]))
+                    again.append([.deduplicated(message.topic, [entry])])
                 }
             case .restated(let message, _):
-                again += restatement(of: message, at: RecordAddress(position: position, offset: offset))
+                again.append(restatement(of: message, at: RecordAddress(position: position, offset: offset)))
             case .deduplicated(let topic, let entries):
                 let current = entries.compactMap { topics[topic]?.current($0.dedupID, $0.message, now: now.wall) }
-                if !current.isEmpty { again.append(.deduplicated(topic, current)) }
+                if !current.isEmpty { again.append([.deduplicated(topic, current)]) }
             default: break
             }
         }
         // One record each: together they may be larger than the record that they come from.
-        return again.allSatisfy { recordReserved([$0]) }
+        return again.allSatisfy { recordReserved($0) }
     }
 
     private func restatement(of published: PublishedMessage, at address: RecordAddress) -> [Fact] {
@@ -97,11 +97,11 @@ extension BrokerState {
                 deaths: slot?.deaths ?? 0, redrives: slot?.redrives ?? 0, lastError: slot?.lastError, readyAt: readyAt,
                 deathReason: slot?.deathReason, deadAt: slot?.deadAt)
         }
-        return [.restated(published, records)]
+        return [.restated(published, records)] + parkings(of: published, in: topic)
     }
 
-    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable, and its
-    /// history is over.
+    /// The oldest segment holds nothing that counts: it goes as soon as all that was logged until now is durable, and
+    /// its history is over.
     func retire(_ segment: UInt64) {
         assert(segments.liveBytes(in: segment) == 0)
         segments.forget(segment)

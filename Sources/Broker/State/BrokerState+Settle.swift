@@ -57,7 +57,7 @@ extension BrokerState {
             case .ack, .release: 0
             case .fail(let text, _), .reject(let text): min(text.utf8.count, 1024)
             }
-        let bytes = plan.unfreeingBytes + textBytes + Self.settleBytes
+        let bytes = plan.unfreeingBytes + textBytes + Self.settleBytes + parkingBytes(lease.subscription)
         if verdict != .ack && !leavesRoomForAcks(bytes) {
             throw BrokerError(.diskFull, "the disk is full and what is left is for acks; the lease stays")
         }
@@ -100,6 +100,7 @@ extension BrokerState {
         var receipts: [PublishReceipt] = []
         for outgoing in publishes { receipts.append(try decidePublish(outgoing, &plan, now: now)) }
         try record(settles.take() + plan.facts)
+        noteSacrifices(plan)
         return receipts
     }
 
@@ -137,6 +138,7 @@ extension BrokerState {
         case .fail(let error, let after):
             return retry(lease, error: error, after: after, isDeath: false, now: now)
         case .release(let after):
+            if let expired = expiry(of: lease, now: now) { return expired }
             return .returned(
                 id, lease.message, readyAt: steady(now).adding(milliseconds: bounded(after ?? 0)),
                 countsAttempt: false, isDeath: false, error: nil)
@@ -148,6 +150,7 @@ extension BrokerState {
 
     /// The one retry policy: for a failure, an expired lease and a lost connection.
     private func retry(_ lease: Lease, error: String, after: Int64?, isDeath: Bool, now: Now) -> Fact {
+        if let expired = expiry(of: lease, error: error, now: now) { return expired }
         let id = lease.subscription.id
         let error = clipped(error)
         let settings = lease.subscription.settings
@@ -164,6 +167,17 @@ extension BrokerState {
         return .returned(
             id, lease.message, readyAt: steady(now).adding(milliseconds: delay), countsAttempt: true, isDeath: isDeath,
             error: error)
+    }
+
+    /// A leased message that comes back after its time is over then; it keeps the error.
+    private func expiry(of lease: Lease, error: String? = nil, now: Now) -> Fact? {
+        guard let entry = messages[lease.message], isExpired(lease.message, entry, in: lease.subscription, now: now)
+        else { return nil }
+        lease.subscription.expired += 1
+        if lease.subscription.topic.settings.expired == .drop { return .purged(lease.subscription.id, [lease.message]) }
+        return .died(
+            lease.subscription.id, lease.message, reason: "expired", error: error.map(clipped), isDeath: false,
+            at: now.wall)
     }
 
     /// Full jitter: uniform in 0…min(cap, base·2ⁿ), n counted from the first failure. Source: "Exponential Backoff And
@@ -185,7 +199,11 @@ extension BrokerState {
     /// Takes the lease out of every index and gives its consumer the credit back.
     func end(_ lease: Lease) {
         leases[lease.id] = nil
-        lease.consumer?.unsettled -= 1
+        if let consumer = lease.consumer {
+            consumer.unsettled -= 1
+            lease.subscription.updateTurn(of: consumer)
+            lease.subscription.noteFree(consumer)
+        }
         if let session = sessions[lease.session], session.leases.remove(lease.id) != nil { noteRoom(in: session) }
         markDirty(lease.subscription)
     }
@@ -194,7 +212,8 @@ extension BrokerState {
     /// later.
     func abandon(_ lease: Lease, error: String, now: Now) {
         let fact = retry(lease, error: error, after: nil, isDeath: true, now: now)
-        if !leavesRoomForAcks(error.utf8.count + Self.settleBytes) || !recordReserved([fact]) {
+        let bytes = error.utf8.count + Self.settleBytes + parkingBytes(lease.subscription)
+        if !leavesRoomForAcks(bytes) || !recordReserved([fact]) {
             setDeadline(of: lease.id, to: now.monotonic + 1_000)
         }
     }
@@ -215,6 +234,8 @@ extension BrokerState {
             guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
             timeOut(pop)
         }
+        expireMessages(now: now)
+        wakeSubscriptions(now: now)
         Self.wake(&delayed, until: now.wall).forEach(makeReady)
         Self.wake(&backoffs, until: steady(now)).forEach(makeReady)
     }
@@ -241,6 +262,8 @@ extension BrokerState {
         if let first = popDeadlines.first { waits.append(first.deadline - now.monotonic) }
         if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
         if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
+        if let wait = nextExpiry(now: now) { waits.append(wait) }
+        if let first = wakes.first { waits.append(first.time - now.monotonic) }
         if !stalled.isEmpty { waits.append(1_000) }
         if !unfinished.isEmpty { waits.append(0) }
         return waits.min().map { max($0, 0) }

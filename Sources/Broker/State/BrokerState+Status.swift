@@ -6,6 +6,10 @@ extension BrokerState {
             var status = TopicStatus(name: topic.name, settings: topic.settings)
             status.messages = UInt64(topic.messageCount)
             status.published = topic.published
+            let overflow = topic.settings.overflow == .deadLetterOldest ? "overflowed" : "dropped"
+            status.figures.add(overflow, topic.sacrificed)
+            status.figures.add("open", UInt64(topic.openCount))
+            status.figures.add("open_bytes", topic.openBytes)
             status.subscriptions = topic.subscriptions.map { self.status(of: $0) }
             return status
         }
@@ -21,6 +25,8 @@ extension BrokerState {
         status.dead = UInt64(subscription.dead.count)
         status.delivered = subscription.delivered
         status.acknowledged = subscription.acknowledged
+        status.figures.add("expired", subscription.expired)
+        status.figures += dispatchFigures(of: subscription)
         return status
     }
 
@@ -86,5 +92,12 @@ extension BrokerState {
             if !page.add(notice, bytes: entry.bytes, limit: limit) { break }
         }
         return page.notices
+    }
+}
+
+extension [Figure] {
+    /// Zeros are left out.
+    mutating func add(_ name: String, _ value: UInt64) {
+        if value > 0 { append(Figure(name, Int64(clamping: value))) }
     }
 }

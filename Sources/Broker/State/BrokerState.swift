@@ -39,7 +39,10 @@ struct StateLimits: Hashable, Sendable {
 /// Dictionaries are for lookups; whatever has an effect goes in the order of ids or of creation.
 final class BrokerState {
     var limits: StateLimits {
-        didSet { for id in subscriptions.keys.sorted() { subscriptions[id].map(markDirty) } }
+        didSet {
+            for id in sessions.keys.sorted() { sessions[id].map(rejoin) }
+            for id in subscriptions.keys.sorted() { subscriptions[id].map(markDirty) }
+        }
     }
     var journal: any Journal
     let segmentBytes: UInt64
@@ -62,6 +65,8 @@ final class BrokerState {
     var delayed = Heap<DelayedEntry>()
     /// Messages that wait after a verdict, by the steady clock.
     var backoffs = Heap<DelayedEntry>()
+    /// Messages that end by themselves.
+    var expiry = Expiry()
     /// Wall clock minus monotonic clock at the first look at both.
     private var wallShift: Int64?
     /// Verdicts that are still to come, over all subscriptions; each has log space reserved.
@@ -83,6 +88,10 @@ final class BrokerState {
     var dirty: [Subscription] = []
     /// Subscriptions that could hand out nothing because the log is full.
     var stalled: [Subscription] = []
+    /// When subscriptions go on that wait for tokens of their rates, on the monotonic clock.
+    var wakes = Heap<SubscriptionWake>()
+    /// Subscriptions whose ordering keys are parked by dead letters.
+    var parkingCount = 0
     /// Subscriptions that go on in the next turn, because looking for a free ordering key took long enough.
     var unfinished: [Subscription] = []
     private(set) var isDraining = false
@@ -154,8 +163,9 @@ final class BrokerState {
     /// - Parameter isAwaited: Whether later effects wait until the record is durable.
     func record(_ facts: [Fact], isAwaited: Bool = true) throws(BrokerError) {
         if facts.isEmpty { return }
+        var facts = parkingCount == 0 ? facts : parking(facts)
         if transaction != nil { return try gather(facts, isAwaited: isAwaited) }
-        let facts = clock.due.map { [.clocked($0)] + facts } ?? facts
+        if let time = clock.due { facts.insert(.clocked(time), at: 0) }
         let (payload, offsets) = FactCodec.encode(facts)
         var head: [UInt8] = []
         if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {

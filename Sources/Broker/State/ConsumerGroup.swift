@@ -110,7 +110,7 @@ extension BrokerState {
         var bytes = 0
         while entries.count < count, bytes < limits.replyBytesMax,
             acknowledges || consumer.session.leases.count < limits.leasesPerConnectionMax,
-            let time = subscription.next().flatMap({ messages[$0]?.publishedAt }),
+            let time = candidate(of: subscription, leases: !acknowledges, now: now)?.entry.publishedAt,
             let notice = take(
                 from: subscription, consumer.session, nil, acknowledges: acknowledges, leaseMilliseconds: groupLease,
                 now: now)

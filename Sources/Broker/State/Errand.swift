@@ -93,7 +93,9 @@ extension BrokerState {
                 orderingKey: message.orderingKey, expiresAt: message.expiresAt)
             var plan = PublishPlan()
             _ = try decidePublish(copy, &plan, now: now)
+            noteServed(id, of: subscription, nil, now: now)
             try record([.acknowledged(subscription.id, [id])] + plan.facts)
+            noteSacrifices(plan)
             subscription.delivered += 1
             totals.delivered += 1
             topicsByName[topic]?.view = view

@@ -79,6 +79,9 @@ enum Fact: Hashable, Sendable {
     case purged(SubscriptionID, [MessageID])
     /// A live message written again further on, so that the segment of its first record can be recycled.
     case restated(PublishedMessage, [SlotRecord])
+    /// A dead letter parks its ordering key; stands before the fact of its death.
+    case keyParked(SubscriptionID, key: String, MessageID)
+    case keyReleased(SubscriptionID, [String])
     case deduplicated(TopicID, [DedupEntry])
     /// The next ids are at least these; stands before the records that named them are recycled.
     case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)

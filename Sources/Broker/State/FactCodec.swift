@@ -58,6 +58,8 @@ extension Fact {
         case .restated: 13
         case .deduplicated: 14
         case .counted: 15
+        case .keyParked: 25
+        case .keyReleased: 26
         case .clocked: 32
         case .handed: 33
         }
@@ -102,6 +104,8 @@ extension Fact {
             writer.message(message)
             writer.u32(UInt32(slots.count))
             for slot in slots { writer.slot(slot) }
+        case .keyParked(let id, let key, let message): writer.keyParked(id, key, message)
+        case .keyReleased(let id, let keys): writer.keyReleased(id, keys)
         case .deduplicated(let topic, let entries):
             writer.u32(topic.rawValue)
             writer.u32(UInt32(entries.count))
@@ -168,6 +172,8 @@ extension Fact {
             self = .counted(
                 nextMessage: try reader.messageID(), nextTopic: try reader.topicID(),
                 nextSubscription: try reader.subscriptionID())
+        case 25: self = try .keyParked(reading: &reader)
+        case 26: self = .keyReleased(try reader.subscriptionID(), try reader.keys())
         case 32: self = .clocked(try reader.time("time"))
         case 33:
             self = .handed(try reader.subscriptionID(), try reader.ranges(), consumer: try reader.text("consumer"))

@@ -42,8 +42,8 @@ struct LogClock {
 }
 
 extension BrokerState {
-    /// Gives back the oldest segments that were retired, as far as their history is not wanted any more: too old, too much,
-    /// or in the way of publishes.
+    /// Gives back the oldest segments that were retired, as far as their history is not wanted any more: too old,
+    /// too much, or in the way of publishes.
     func recycleHistory() {
         var segment = max(journal.firstSegment, clock.recycledBefore)
         while segment < segments.retiredBefore {

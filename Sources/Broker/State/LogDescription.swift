@@ -38,6 +38,8 @@ package enum LogDescription {
         case .purged(let id, let messages): "subscription \(id.rawValue): purged \(ranges(messages))"
         case .restated(let message, let slots):
             "moved \(describe(message)), owed to \(slots.map { "\($0.subscription.rawValue)" }.joined(separator: ", "))"
+        case .keyParked(let id, let key, let message): "subscription \(id.rawValue): \(message) parks the key \(key)"
+        case .keyReleased(let id, let keys): "subscription \(id.rawValue): \(keys.count) keys released"
         case .deduplicated(let topic, let entries): "topic \(topic.rawValue) remembers \(entries.count) dedup ids"
         case .counted(let message, let topic, let subscription):
             "ids go on at message \(message), topic \(topic.rawValue), subscription \(subscription.rawValue)"

@@ -22,6 +22,8 @@ final class Session {
     var consumers: [ConsumerID: Consumer] = [:]
     var pops: [UInt64: WaitingPop] = [:]
     var leases: Set<LeaseID> = []
+    /// One for each subscription that its consumers read, in the order of creation.
+    var crews: [Crew] = []
     /// Leases, and pops that may become one at any moment.
     var holdCount: Int { leases.count + pops.count }
 
@@ -38,16 +40,35 @@ final class Consumer {
     var credit: UInt32
     var unsettled: UInt32 = 0
     let leaseMilliseconds: Int64?
+    /// 1 to 100.
+    let weight: UInt8
+    let crew: Crew
+    /// Counts the deliveries of its subscription; that of the last one, or of its beginning.
+    var servedAt: UInt64 = 0
+    var place = -1
+    var isEnded = false
+    /// Messages of its ordering keys that wait until it has room. An entry is a hint.
+    var held = Heap<HeldKey.Waiting>()
+    /// Whether it stands among those whose held messages are looked at next.
+    var isFreed = false
     var hasCredit: Bool { unsettled < credit }
 
     init(
-        id: ConsumerID, session: Session, subscription: Subscription, credit: UInt32, leaseMilliseconds: Int64?
+        id: ConsumerID, session: Session, subscription: Subscription, credit: UInt32, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) {
         self.id = id
         self.session = session
         self.subscription = subscription
         self.credit = credit
         self.leaseMilliseconds = leaseMilliseconds
+        self.weight = max(weight, 1)
+        if let crew = session.crews.first(where: { $0.subscription === subscription }) {
+            self.crew = crew
+        } else {
+            crew = Crew(session: session, subscription: subscription)
+            session.crews.append(crew)
+        }
     }
 }
 

@@ -12,6 +12,8 @@ final class Subscription {
     var origin: SubscriptionOrigin
     /// Nil: it follows its topic.
     var ownSettings: DeliverySettings?
+    /// What ``settings`` say; set by ``BrokerState/follow(_:)``.
+    var rules: DispatchRules
 
     /// Whether each message gets its slot when it is published, so that its lane has no say in the order.
     private(set) var isQueued = false
@@ -31,14 +33,29 @@ final class Subscription {
     private(set) var freshCount = 0
     private var readySlotCount = 0
     private(set) var blockedCount = 0
-    /// The ordering keys that a message holds.
+    /// The ordering keys that a message holds, and those that wait for something else.
     var keys: [String: HeldKey] = [:]
+    var parkedKeyCount = 0
+    /// Whether the broker counts it among those that park keys.
+    var isCountedAsParking = false
     var delivered: UInt64 = 0
     var acknowledged: UInt64 = 0
+    /// Messages whose time was over, since the start.
+    var expired: UInt64 = 0
 
-    /// Consumers in the order of their turn.
+    /// In the order of creation.
     var consumers: [Consumer] = []
-    var turn = 0
+    /// Consumers with free credit, by session.
+    var crews = TurnQueue<Crew>()
+    /// Deliveries to consumers, and beginnings of consumers.
+    var servings: UInt64 = 0
+    /// What ageing has made of the choice of the next message.
+    var ageing = Ageing()
+    var pace = Pace()
+    /// Nil unless `sticky` is on.
+    var sticky: StickyKeys?
+    /// Nil unless `fair_header` is set.
+    var fair: FairRow?
     /// Pops that wait, longest first.
     var waiting: [WaitingPop] = []
     var isDirty = false
@@ -51,6 +68,7 @@ final class Subscription {
         self.name = name
         self.origin = origin
         cursors = topic.lanes.map(\.end)
+        rules = DispatchRules(topic.settings.delivery)
     }
 
     var settings: DeliverySettings { ownSettings ?? topic.settings.delivery }
@@ -94,7 +112,7 @@ final class Subscription {
 
     func owes(_ id: MessageID, _ entry: MessageEntry) -> Bool { isFresh(id, entry) || slots[id] != nil }
 
-    private func firstFresh(_ lane: Int) -> MessageID? {
+    func firstFresh(_ lane: Int) -> MessageID? {
         let cursor = cursors[lane]
         return cursor < topic.lanes[lane].end ? topic.lanes[lane][cursor] : nil
     }
@@ -111,21 +129,6 @@ final class Subscription {
             cursors[lane] += 1
             if cursors[lane] % Topic.trimStep == 0 { topic.trim(lane: lane) }
         } while !ahead[lane].isEmpty && firstFresh(lane).map { ahead[lane].remove($0) } ?? false
-    }
-
-    /// The message to deliver next: by priority, then in publish order. It stays where it is.
-    func next() -> MessageID? {
-        if readyCount == 0 { return nil }
-        for lane in (0..<Topic.priorities).reversed() {
-            let fresh = firstFresh(lane)
-            if returned[lane].isEmpty {
-                if let fresh { return fresh }
-            } else if let first = returned[lane].first {
-                return fresh.map { min($0, first) } ?? first
-            }
-        }
-        assert(readyCount == 0, "ready messages that no lane holds")
-        return nil
     }
 
     /// Gives a fresh message its slot, in this place.
@@ -178,6 +181,7 @@ final class Subscription {
         case .ready:
             readySlotCount += 1
             returned[lane].insert(id)
+            fair?.enter(id, lane)
         case .leased: leased.insert(id)
         case .delayed: delayed.insert(id)
         case .blocked:
@@ -192,6 +196,7 @@ final class Subscription {
         case .ready:
             readySlotCount -= 1
             returned[lane].remove(id)
+            fair?.exit(id, lane)
         case .leased: leased.remove(id)
         case .delayed: delayed.remove(id)
         case .blocked:
@@ -212,6 +217,7 @@ final class Subscription {
         let lane = Int(entry.priority)
         if let slot = slots.removeValue(forKey: id) {
             exit(slot.place, id, lane)
+            fair?.forget(id)
             return .slot(slot.place)
         }
         guard isFresh(id, entry) else { return nil }

@@ -22,6 +22,8 @@ final class Topic {
     /// Bytes of the open messages' bodies and headers.
     private(set) var openBytes: UInt64 = 0
     var published: UInt64 = 0
+    /// Messages that were given up to make room, since the start.
+    var sacrificed: UInt64 = 0
     /// The last message that was published here, also when it is gone.
     var newest: StreamPosition?
     /// How Redis clients wrote last; known until the broker ends.

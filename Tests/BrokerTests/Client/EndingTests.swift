@@ -55,7 +55,7 @@ import Testing
         try await ScriptedBroker.run {
             try $0.greet()
             let (correlation, request) = try $0.expect("subscribe")
-            guard case .subscribe(let consumer, _, 5, .now, 1234) = request else {
+            guard case .subscribe(let consumer, _, 5, .now, 1234, 1) = request else {
                 throw ScriptedBroker.Unexpected("\(request)")
             }
             let deliveries = [1, 2, 3].map { Delivery($0, consumer: consumer.rawValue) }

@@ -7,6 +7,7 @@ enum RequestKind: CaseIterable {
     case topicCreate, topicSet, topicDelete, topicList
     case subscriptionCreate, subscriptionSet, subscriptionDelete
     case status, peek, deadList, deadRedrive, deadPurge
+    case keyList, keyRelease
     case history
 
     init(_ request: Request) {
@@ -33,6 +34,8 @@ enum RequestKind: CaseIterable {
         case .deadList: self = .deadList
         case .deadRedrive: self = .deadRedrive
         case .deadPurge: self = .deadPurge
+        case .keyList: self = .keyList
+        case .keyRelease: self = .keyRelease
         case .history: self = .history
         }
     }
@@ -40,6 +43,7 @@ enum RequestKind: CaseIterable {
 
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+    case keys
     case history
 
     init(_ response: Response) {
@@ -56,6 +60,7 @@ enum ResponseKind: CaseIterable {
         case .messages: self = .messages
         case .deadLetters: self = .deadLetters
         case .count: self = .count
+        case .keys: self = .keys
         case .history: self = .history
         }
     }

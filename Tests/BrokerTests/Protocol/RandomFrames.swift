@@ -138,6 +138,11 @@ struct RandomFrames {
         return PublishReceipt(id: message(), isDuplicate: isDuplicate, isUnwanted: !isDuplicate && flip())
     }
 
+    private mutating func keyStatus() -> KeyStatus {
+        let states = KeyStatus.State.allCases
+        return KeyStatus(key: text(), state: states[pick(states)], owner: message(), held: anyNumber())
+    }
+
     private mutating func deliverySettings() -> DeliverySettings {
         var settings = DeliverySettings()
         settings.attemptsMax = anyNumber()
@@ -146,6 +151,15 @@ struct RandomFrames {
         settings.backoffBaseMilliseconds = span()
         settings.backoffCapMilliseconds = span()
         settings.poisonDeathsMax = anyNumber()
+        settings.priorityAgeingMilliseconds = span()
+        settings.rate = DeliveryRate(["0", "1/s", "30/m", "1000000/h"][number(0...3)]) ?? .unbounded
+        settings.rateBurst = anyNumber()
+        settings.keyRate = DeliveryRate(["0", "7/s", "1/m"][number(0...2)]) ?? .unbounded
+        settings.inFlightMax = anyNumber()
+        settings.fairHeader = text()
+        settings.fairWeights = FairWeights(["", "a=1", "big=3,small=1,=2"][number(0...2)]) ?? FairWeights()
+        settings.isSticky = flip()
+        settings.parksAfterDead = flip()
         return settings
     }
 
@@ -153,6 +167,11 @@ struct RandomFrames {
         var settings = TopicSettings()
         settings.messagesMax = anyNumber()
         settings.dedupWindowMilliseconds = span()
+        settings.bytesMax = anyNumber()
+        settings.overflow = flip() ? .dropOldest : .deadLetterOldest
+        settings.messageAgeMaxMilliseconds = span()
+        settings.expired = flip() ? .drop : .deadLetter
+        settings.dedupMax = anyNumber()
         settings.delivery = deliverySettings()
         return settings
     }
@@ -226,7 +245,7 @@ extension RandomFrames {
         case .subscribe:
             .subscribe(
                 consumer: consumer(), subscription: subscription(), credit: anyNumber(), start: start(),
-                leaseMilliseconds: maybe { $0.span() })
+                leaseMilliseconds: maybe { $0.span() }, weight: UInt8(number(1...100)))
         case .credit: .credit(consumer: consumer(), credit: anyNumber())
         case .unsubscribe: .unsubscribe(consumer: consumer())
         case .settle: .settle(settlements())
@@ -244,6 +263,8 @@ extension RandomFrames {
         case .deadList: .deadList(subscription(), from: message(), limit: anyNumber())
         case .deadRedrive: .deadRedrive(subscription(), list { $0.message() })
         case .deadPurge: .deadPurge(subscription(), list { $0.message() })
+        case .keyList: .keyList(subscription(), after: text(), limit: anyNumber(), parkedOnly: flip())
+        case .keyRelease: .keyRelease(subscription(), list { $0.text() })
         case .history:
             .history(flip() ? .message(message()) : .header(Header(text(), text())), limit: anyNumber())
         }
@@ -266,6 +287,7 @@ extension RandomFrames {
         case .messages: .messages(list { $0.delivery() })
         case .deadLetters: .deadLetters(list { $0.deadLetter() })
         case .count: .count(anyNumber())
+        case .keys: .keys(list { $0.keyStatus() })
         case .history: .history(history())
         }
     }

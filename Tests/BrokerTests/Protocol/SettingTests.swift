@@ -49,17 +49,31 @@ import Testing
     @Test("Every setting is set by the name and the text that it is listed with") func entries() throws {
         var changed = TopicSettings()
         changed.messagesMax = 7
+        changed.bytesMax = 1 << 20
+        changed.overflow = .dropOldest
+        changed.messageAgeMaxMilliseconds = 9
+        changed.expired = .drop
         changed.dedupWindowMilliseconds = 1
+        changed.dedupMax = 8
         changed.delivery.attemptsMax = 2
         changed.delivery.leaseMilliseconds = 101
         changed.delivery.leaseTotalMilliseconds = 3_000
         changed.delivery.backoffBaseMilliseconds = 4
         changed.delivery.backoffCapMilliseconds = 5
         changed.delivery.poisonDeathsMax = 6
+        changed.delivery.priorityAgeingMilliseconds = 7
+        changed.delivery.rate = DeliveryRate("8/s") ?? .unbounded
+        changed.delivery.rateBurst = 9
+        changed.delivery.keyRate = DeliveryRate("10/h") ?? .unbounded
+        changed.delivery.inFlightMax = 11
+        changed.delivery.fairHeader = "tenant"
+        changed.delivery.fairWeights = FairWeights("b=3,a=1") ?? FairWeights()
+        changed.delivery.isSticky = true
+        changed.delivery.parksAfterDead = true
         var copy = TopicSettings()
         for (key, value) in changed.entries { #expect(try copy.set(key, to: value) == true) }
         #expect(copy == changed)
-        #expect(Set(changed.entries.map(\.key)).count == 8)
+        #expect(Set(changed.entries.map(\.key)).count == TopicSettings().entries.count)
         #expect(zip(changed.entries, TopicSettings().entries).allSatisfy { $0.value != $1.value })
 
         var delivery = DeliverySettings()
@@ -85,7 +99,19 @@ import Testing
             ("attempts_max", "4294967296", "a whole number from 0 on"),
             ("attempts_max", "", "a whole number from 0 on"),
             ("poison_deaths_max", "3.0", "a whole number from 0 on"),
+            ("rate", "100", "a rate such as 100/s, 30/m, 5/h, or 0"),
+            ("rate", "0/s", "a rate such as 100/s, 30/m, 5/h, or 0"),
+            ("key_rate", "-1/s", "a rate such as 100/s, 30/m, 5/h, or 0"),
+            ("key_rate", "1/d", "a rate such as 100/s, 30/m, 5/h, or 0"),
+            ("key_rate", "4294967296/s", "a rate such as 100/s, 30/m, 5/h, or 0"),
+            ("fair_weights", "a", "weights such as big=3,small=1"),
+            ("fair_weights", "a=1,", "weights such as big=3,small=1"),
+            ("fair_weights", "a=1,a=2", "weights such as big=3,small=1"),
+            ("fair_weights", "a=-1", "weights such as big=3,small=1"),
+            ("sticky", "yes", "off or on"), ("after_dead", "", "continue or park"),
             ("lease", "30", "a time span such as 250ms, 30s, 10m, 12h, 7d"),
+            ("overflow", "drop", "one of reject, drop_oldest, dead_letter_oldest"),
+            ("expired", "", "one of dead_letter, drop"), ("bytes_max", "64X", "a size such as 512, 64K, 8M, 1G"),
             ("dedup_window", "forever", "a time span such as 250ms, 30s, 10m, 12h, 7d"),
         ])
     func badValues(key: String, value: String, expected: String) {
@@ -107,8 +133,20 @@ import Testing
             ("backoff_base", ["0", "10m"], ["601s", "2d"]),
             ("backoff_cap", ["1s", "7d"], ["999ms", "8d"]),
             ("poison_deaths_max", ["1", "1000"], ["0", "1001"]),
+            ("priority_ageing", ["0", "7d"], ["8d"]),
+            ("rate", ["0", "1/h", "1000000/s"], ["1000001/s"]),
+            ("rate_burst", ["0", "1000000"], ["1000001"]),
+            ("key_rate", ["0", "1/m", "1000000/h"], ["1000001/h"]),
+            ("in_flight_max", ["0", "4294967295"], []),
+            ("fair_header", ["", "tenant"], [String(repeating: "h", count: 256)]),
+            ("fair_weights", ["", "a=1,b=1000", "=2"], ["a=0", "a=1001"]),
             ("dedup_window", ["0", "7d"], ["604800001ms"]),
             ("messages_max", ["0", "18446744073709551615"], []),
+            ("bytes_max", ["0", "64M", "1025"], []),
+            ("overflow", ["reject", "drop_oldest", "dead_letter_oldest"], []),
+            ("message_age_max", ["0", "366d"], ["367d"]),
+            ("expired", ["drop", "dead_letter"], []),
+            ("dedup_max", ["1", "1000000"], ["0", "1000001"]),
         ] as [(String, [String], [String])])
     func ranges(key: String, good: [String], bad: [String]) throws {
         for value in good {

@@ -58,7 +58,7 @@ struct VectorValues {
         case "subscribe": (6, subscribe(1, email, credit: 50, .beginning, lease: nil))
         case "subscribe-from-a-time": (7, subscribe(2, audit, credit: 1, .time(newYear), lease: 60_000))
         case "subscribe-bare-topic":
-            (8, subscribe(3, SubscriptionName(topic: orders), credit: 1, .now, lease: nil))
+            (8, subscribe(3, SubscriptionName(topic: orders), credit: 1, .now, lease: nil, weight: 10))
         case "credit": (9, .credit(consumer: ConsumerID(rawValue: 1), credit: 0))
         case "unsubscribe": (10, .unsubscribe(consumer: ConsumerID(rawValue: 1)))
         case "settle": (11, .settle(settlements))
@@ -75,11 +75,12 @@ struct VectorValues {
     }
 
     private func subscribe(
-        _ consumer: UInt32, _ name: SubscriptionName, credit: UInt32, _ start: StartPosition, lease: Int64?
+        _ consumer: UInt32, _ name: SubscriptionName, credit: UInt32, _ start: StartPosition, lease: Int64?,
+        weight: UInt8 = 1
     ) -> Request {
         .subscribe(
             consumer: ConsumerID(rawValue: consumer), subscription: name, credit: credit, start: start,
-            leaseMilliseconds: lease)
+            leaseMilliseconds: lease, weight: weight)
     }
 
     private var order: OutgoingMessage {
@@ -133,6 +134,9 @@ struct VectorValues {
         case "history-of-a-header": (28, .history(.header(Header("order", "4711")), limit: 100))
         case "dead-redrive": (25, .deadRedrive(email, []))
         case "dead-purge": (26, .deadPurge(email, [first, MessageID(rawValue: 1002)]))
+        case "key-list": (31, .keyList(email, after: "customer-1", limit: 100, parkedOnly: false))
+        case "key-release": (32, .keyRelease(email, ["customer-7"]))
+        case "key-release-all": (33, .keyRelease(email, []))
         default: nil
         }
     }
@@ -198,6 +202,14 @@ struct VectorValues {
                 deadAt: newYear.adding(milliseconds: 1_000), headers: [Header("k", "v")], body: Array("{}".utf8))
             return (24, .deadLetters([letter]))
         case "count": return (25, .count(3))
+        case "keys":
+            return (
+                31,
+                .keys([
+                    KeyStatus(key: "customer-7", state: .parked, owner: MessageID(rawValue: 1001), held: 3),
+                    KeyStatus(key: "customer-8", state: .inFlight, owner: MessageID(rawValue: 1004), held: 0),
+                ])
+            )
         case "history-answer": return (27, .history(history))
         default: return nil
         }

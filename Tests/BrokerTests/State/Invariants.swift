@@ -37,8 +37,17 @@ extension BrokerState {
                 let isNext = subscription.slots.contains {
                     $0.value.place == .ready && extras[$0.key]?.orderingKey == key
                 }
-                agree("\(name) key of \(id) is held", subscription.isHeld(key, against: id) || isNext, true)
+                let waits = subscription.keys[key]?.tokenAt != nil || subscription.sticky?.owner(of: key) != nil
+                agree("\(name) key of \(id) is held", subscription.isHeld(key, against: id) || isNext || waits, true)
             }
+            for (key, held) in subscription.keys {
+                agree(
+                    "\(name) blocked of \(key)", held.blockedCount,
+                    subscription.slots.count { $0.value.place == .blocked && extras[$0.key]?.orderingKey == key })
+            }
+            agree(
+                "\(name) parked keys", subscription.parkedKeyCount,
+                subscription.keys.values.count { !$0.parkedBy.isEmpty })
             agree("\(name) leased", subscription.leasedCount, leased)
             agree("\(name) delayed", subscription.delayedCount, delayed)
             found += disagreementsOfPlaces(subscription)

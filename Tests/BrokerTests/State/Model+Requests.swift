@@ -84,7 +84,14 @@ extension Model {
             }
         }
         let planned = plan.messages.count { $0.topic == topic.name }
-        if topic.settings.messagesMax > 0, topic.messages.count + planned >= topic.settings.messagesMax {
+        let open = topic.messages.count { message in
+            topic.subscriptions.contains { subscription in
+                guard let place = subscription.slots[message.id]?.place else { return false }
+                if case .dead = place { return false }
+                return true
+            }
+        }
+        if topic.settings.messagesMax > 0, open + planned >= topic.settings.messagesMax {
             return .refused(.topicFull)
         }
         if isFull { return .refused(.diskFull) }

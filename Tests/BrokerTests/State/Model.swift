@@ -176,11 +176,42 @@ struct Model {
     /// What must be delivered next; it stays where it is. Expired ones that come to their turn before it die.
     mutating func takeNext(_ at: (topic: Int, subscription: Int)) -> Message? {
         while let first = free(at).first {
-            guard let expiresAt = first.expiresAt, expiresAt <= wall else { return first }
+            guard isOver(first, at) else { return first }
             let topic = topics[at.topic]
             die(topic.name, topic.subscriptions[at.subscription].name, first.id, "expired")
         }
         return nil
+    }
+
+    /// Its time has come, and it was not driven again.
+    func isOver(_ message: Message, _ at: (topic: Int, subscription: Int)) -> Bool {
+        guard let expiresAt = message.expiresAt, expiresAt <= wall else { return false }
+        return topics[at.topic].subscriptions[at.subscription].slots[message.id]?.redrives == 0
+    }
+
+    /// What is over and not leased dies, whether somebody looks or not.
+    mutating func expire() {
+        for topic in topics.indices {
+            for second in topics[topic].subscriptions.indices {
+                for message in topics[topic].messages where isOver(message, (topic, second)) {
+                    switch topics[topic].subscriptions[second].slots[message.id]?.place {
+                    case .ready, .delayed, .drawing:
+                        die(topics[topic].name, topics[topic].subscriptions[second].name, message.id, "expired")
+                    case .leased, .dead, nil: break
+                    }
+                }
+            }
+        }
+    }
+
+    /// A leased message that comes back after its end dies. - Returns: Whether it did.
+    private mutating func diesOnReturn(_ lease: Lease, error: String?) -> Bool {
+        guard let at = index(SubscriptionName("\(lease.topic)@\(lease.subscription)")!),
+            let message = topics[at.topic].messages.first(where: { $0.id == lease.message }), isOver(message, at)
+        else { return false }
+        if let error { change(lease.topic, lease.subscription, lease.message) { $0.lastError = error } }
+        die(lease.topic, lease.subscription, lease.message, "expired")
+        return true
     }
 
     mutating func die(_ topic: String, _ subscription: String, _ message: MessageID, _ reason: String) {
@@ -195,6 +226,7 @@ struct Model {
         guard let lease = leases.removeValue(forKey: id), let topic = topicIndex(lease.topic),
             let second = topics[topic].subscriptions.firstIndex(where: { $0.name == lease.subscription })
         else { return }
+        if diesOnReturn(lease, error: error) { return }
         let settings = settings((topic, second))
         let steady = steady
         change(lease.topic, lease.subscription, lease.message) { slot in
@@ -226,6 +258,7 @@ struct Model {
         case .fail(let error, let after): fail(id, error: error, after: after, isDeath: false)
         case .release(let after):
             leases[id] = nil
+            if diesOnReturn(lease, error: nil) { return }
             let until = steady + max(0, after ?? 0)
             change(lease.topic, lease.subscription, lease.message) { slot in
                 slot.attempts -= 1
@@ -245,6 +278,7 @@ struct Model {
         for (id, lease) in leases where lease.deadline <= self.monotonic {
             fail(id, error: "the lease expired", after: nil, isDeath: true)
         }
+        expire()
     }
 
     mutating func wake() {
@@ -282,5 +316,6 @@ struct Model {
         consumers = []
         pops = []
         shift = wall - monotonic
+        expire()
     }
 }

@@ -118,7 +118,7 @@ extension Simulation {
             model.topics[at.topic].name, model.topics[at.topic].subscriptions[at.subscription].name
         )
         let real = state.subscription(named: SubscriptionName("\(topic)@\(subscription)")!)
-        for message in model.ready(at) where message.expiresAt.map({ $0 <= model.wall }) ?? false {
+        for message in model.ready(at) where model.isOver(message, at) {
             if real?.slots[message.id]?.deathReason == "expired" {
                 model.die(topic, subscription, message.id, "expired")
             }

@@ -310,6 +310,7 @@ extension Simulation {
         settings.backoffBaseMilliseconds = pick(0...500)
         settings.backoffCapMilliseconds = settings.backoffBaseMilliseconds + pick(0...2_000)
         settings.poisonDeathsMax = UInt32(pick(1...4))
+        settings.priorityAgeingMilliseconds = 0
         return settings
     }
 }

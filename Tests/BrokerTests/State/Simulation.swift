@@ -16,6 +16,7 @@ final class Simulation {
         limits.leasesPerConnectionMax = 7
         limits.delayedMax = 12
         limits.defaults.messagesMax = 20
+        limits.defaults.delivery.priorityAgeingMilliseconds = 0
         limits.defaults.dedupWindowMilliseconds = 5_000
         limits.defaults.delivery.attemptsMax = 4
         limits.defaults.delivery.leaseMilliseconds = 3_000

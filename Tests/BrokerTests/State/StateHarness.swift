@@ -112,7 +112,7 @@ final class StateHarness {
     func shortenLog() throws {
         for _ in 0..<1_000 {
             switch state.retentionStep(current: journal.currentSegment) {
-            case .nothing: return
+            case .nothing: return takeEffects()
             case .retire(let segment): state.retire(segment)
             case .scan(let segment):
                 for record in journal.records where record.position / journal.segmentBytes == segment {

@@ -14,10 +14,11 @@ private struct CountingConnection: MessageBroker {
     func perform(_ request: Request) async throws(BrokerError) -> Response { try await inner.perform(request) }
 
     func deliveries(
-        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?
+        of subscription: SubscriptionName, credit: UInt32, start: StartPosition, leaseMilliseconds: Int64?,
+        weight: UInt8
     ) async throws(BrokerError) -> DeliveryStream {
         try await inner.deliveries(
-            of: subscription, credit: credit, start: start, leaseMilliseconds: leaseMilliseconds)
+            of: subscription, credit: credit, start: start, leaseMilliseconds: leaseMilliseconds, weight: weight)
     }
 
     func extendLeases(_ leases: [LeaseID], milliseconds: Int64, lost: @escaping @Sendable ([LeaseID]) -> Void) {
