@@ -4,7 +4,8 @@ import LinuxIO
 import Synchronization
 import Workers
 
-/// The client library and the worker runtime in this process, beside a broker that is there: how much of a core they take.
+/// The client library and the worker runtime in this process, beside a broker that is there: what share of a core they
+/// take.
 struct RuntimeBench {
     let endpoint: Endpoint
     let server: ProcessFigures
