@@ -36,7 +36,7 @@ lint: ## check the format of the sources
 format: ## format the sources
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
 
-bench: build ## measure throughput and latency
+bench: build ## brokerd alone: rates, allocations and instructions a message beside the stored ones
 	@scripts/bench
 
 bench-peers: build ## brokerd beside Redis, beanstalkd, JetStream and RabbitMQ; writes Benchmarks/RESULTS.md; QUICK=1 to try

@@ -44,7 +44,7 @@ let package = Package(
         executable("workerd", ["Workers", "Broker", "BrokerClient", "BrokerProtocol", "DaemonKit", "LinuxIO"]),
         executable("brokerctl", ["BrokerClient", "BrokerProtocol", "SegmentLog", "Broker", "LinuxIO", "DaemonKit"]),
 
-        executable("brokerbench", ["BrokerProtocol", "LinuxIO"]),
+        executable("brokerbench", ["BrokerProtocol", "LinuxIO", "BrokerClient", "Workers"]),
 
         room("TestSupport", ["LinuxIO", "SegmentLog", "BrokerProtocol", "Broker", "BrokerClient", "Workers"]),
     ].map { target in

@@ -141,8 +141,10 @@ final class NativeDialect: Dialect {
             if index == count { break }
             at += 28  // consumer, lease, lease milliseconds, id
             at += 2 + input.big16(at)  // subscription
-            at += 16  // attempt, published at, redrives
-            at += input[at] == 1 ? 3 + input.big16(at + 1) : 1
+            at += 20  // attempt, deliveries, published at, redrives
+            at += input[at] == 1 ? 3 + input.big16(at + 1) : 1  // last error
+            at += 1  // priority
+            at += input[at] == 1 ? 3 + input.big16(at + 1) : 1  // ordering key
             at += 4  // no headers
             let bytes = Int(input.big32(at))
             connection.take(input, at + 4..<at + 4 + bytes)

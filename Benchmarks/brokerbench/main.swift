@@ -5,8 +5,10 @@ let syntax = CommandSyntax(
     synopsis: """
         brokerbench load --protocol NAME --endpoint URL [OPTION]…
                    brokerbench answer --protocol native|redis-list --endpoint URL
+                   brokerbench workers --endpoint URL --messages N --slots N
                    brokerbench sync --dir DIR
-        One run of one workload against a server that is there, or a server that only answers, or the rate of fdatasync.
+        One run of one workload against a server that is there, a server that only answers, the client and
+        the worker runtime, or the rate of fdatasync.
         scripts/bench and scripts/bench-peers call it.
         """,
     options: [
@@ -27,6 +29,7 @@ let syntax = CommandSyntax(
         .init("idle", value: "N", help: "connections that do nothing"),
         .init("disturb", value: "HOW", help: "slow (a slow consumer), or BYTES (one body of this size each second)"),
         .init("pid", value: "N", help: "a process of the server, for its CPU time and memory; repeatable"),
+        .init("slots", value: "N", help: "for workers: handlers at the same time (default 16)"),
         .init("dir", value: "DIR", help: "for sync: a directory on the disk to measure"),
         .init("help", short: "h", help: "show this"),
     ])
@@ -90,6 +93,15 @@ do {
             throw BenchError("--endpoint is not a URL")
         }
         try AnswerServer(on: endpoint, speaksRESP: input.value("protocol") == "redis-list").run()
+    case "workers":
+        guard let endpoint = Endpoint(input.value("endpoint") ?? "") else {
+            throw BenchError("--endpoint is not a URL")
+        }
+        let bench = RuntimeBench(
+            endpoint: endpoint, server: ProcessFigures(identifiers: input.values("pid").compactMap { Int32($0) }),
+            messages: try number(input, "messages", 20_000), slots: try number(input, "slots", 16))
+        LinuxIO.Process.writeOutput(
+            String(decoding: try JSONEncoder().encode(try await bench.run()), as: UTF8.self) + "\n")
     case "sync":
         let rate = try syncsPerSecond(in: input.value("dir") ?? ".", seconds: number(input, "seconds", 1.0))
         LinuxIO.Process.writeOutput("\(Int(rate))\n")
