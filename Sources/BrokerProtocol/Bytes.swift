@@ -1,27 +1,27 @@
-/// Builds big-endian fields into an array.
+/// Builds big-endian fields into an array. Inlined into its callers: it is most of what encoding costs.
 public struct ByteWriter: Sendable {
     public var bytes: [UInt8]
 
-    public init(_ bytes: [UInt8] = []) { self.bytes = bytes }
+    @inlinable public init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
-    public mutating func u8(_ value: UInt8) { bytes.append(value) }
+    @inlinable public mutating func u8(_ value: UInt8) { bytes.append(value) }
 
-    public mutating func u16(_ value: UInt16) {
-        bytes.append(UInt8(truncatingIfNeeded: value >> 8))
-        bytes.append(UInt8(truncatingIfNeeded: value))
+    @inlinable public mutating func u16(_ value: UInt16) {
+        bytes.append(addingCapacity: 2) { room in
+            room.append(UInt8(truncatingIfNeeded: value >> 8))
+            room.append(UInt8(truncatingIfNeeded: value))
+        }
     }
 
-    public mutating func u32(_ value: UInt32) {
-        u16(UInt16(truncatingIfNeeded: value >> 16))
-        u16(UInt16(truncatingIfNeeded: value))
+    @inlinable public mutating func u32(_ value: UInt32) {
+        bytes.append(addingCapacity: 4) { room in room.append(bigEndian: value) }
     }
 
-    public mutating func u64(_ value: UInt64) {
-        u32(UInt32(truncatingIfNeeded: value >> 32))
-        u32(UInt32(truncatingIfNeeded: value))
+    @inlinable public mutating func u64(_ value: UInt64) {
+        bytes.append(addingCapacity: 8) { room in room.append(bigEndian: value) }
     }
 
-    public mutating func i64(_ value: Int64) { u64(UInt64(bitPattern: value)) }
+    @inlinable public mutating func i64(_ value: Int64) { u64(UInt64(bitPattern: value)) }
 
     /// A u16 length and the text's UTF-8. What passes 65,535 bytes is left out, at a character's end.
     public mutating func text(_ text: String) {
@@ -42,7 +42,22 @@ public struct ByteWriter: Sendable {
 
     /// Writes a u32 that became known later.
     public mutating func patch(_ value: UInt32, at offset: Int) {
-        for index in 0..<4 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * index)) }
+        var span = bytes.mutableSpan
+        for index in 0..<4 { span[offset + index] = UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * index)) }
+    }
+}
+
+extension OutputSpan<UInt8> {
+    @inlinable mutating func append(bigEndian value: UInt32) {
+        append(UInt8(truncatingIfNeeded: value >> 24))
+        append(UInt8(truncatingIfNeeded: value >> 16))
+        append(UInt8(truncatingIfNeeded: value >> 8))
+        append(UInt8(truncatingIfNeeded: value))
+    }
+
+    @inlinable mutating func append(bigEndian value: UInt64) {
+        append(bigEndian: UInt32(truncatingIfNeeded: value >> 32))
+        append(bigEndian: UInt32(truncatingIfNeeded: value))
     }
 }
 
@@ -72,12 +87,13 @@ public struct ByteReader: Sendable {
         }
     }
 
-    private let bytes: [UInt8]
-    private let start: Int
-    private let end: Int
-    private var position: Int
+    @usableFromInline let bytes: [UInt8]
+    @usableFromInline let start: Int
+    @usableFromInline let end: Int
+    @usableFromInline var position: Int
 
     public init(_ bytes: [UInt8], _ range: Range<Int>) {
+        precondition(range.upperBound <= bytes.count)
         self.bytes = bytes
         start = range.lowerBound
         end = range.upperBound
@@ -86,41 +102,45 @@ public struct ByteReader: Sendable {
 
     public init(_ bytes: [UInt8]) { self.init(bytes, 0..<bytes.count) }
 
-    public var offset: Int { position - start }
-    public var remaining: Int { end - position }
+    @inlinable public var offset: Int { position - start }
+    @inlinable public var remaining: Int { end - position }
 
-    private mutating func take(_ count: Int, _ what: String) throws(Malformed) -> Int {
-        guard count <= remaining else {
-            throw Malformed(offset: offset, what: "\(what) needs \(count) bytes, \(remaining) are left")
-        }
+    @inlinable mutating func take(_ count: Int, _ what: String) throws(Malformed) -> Int {
+        if count > remaining { throw short(count, what) }
         defer { position += count }
         return position
     }
 
+    @usableFromInline func short(_ count: Int, _ what: String) -> Malformed {
+        Malformed(offset: offset, what: "\(what) needs \(count) bytes, \(remaining) are left")
+    }
+
     public mutating func skip(_ count: Int) throws(Malformed) { _ = try take(count, "the header") }
 
-    public mutating func u8(_ what: String) throws(Malformed) -> UInt8 { bytes[try take(1, what)] }
+    @inlinable public mutating func u8(_ what: String) throws(Malformed) -> UInt8 { bytes[try take(1, what)] }
 
-    public mutating func u16(_ what: String) throws(Malformed) -> UInt16 {
+    @inlinable public mutating func u16(_ what: String) throws(Malformed) -> UInt16 {
         let at = try take(2, what)
         return UInt16(bytes[at]) << 8 | UInt16(bytes[at + 1])
     }
 
-    public mutating func u32(_ what: String) throws(Malformed) -> UInt32 {
+    @inlinable public mutating func u32(_ what: String) throws(Malformed) -> UInt32 {
         let at = try take(4, what)
-        var value: UInt32 = 0
-        for index in at..<at + 4 { value = value << 8 | UInt32(bytes[index]) }
-        return value
+        // The last one first: one check of the bounds is enough.
+        let low = UInt32(bytes[at + 3]) | UInt32(bytes[at + 2]) << 8
+        return low | UInt32(bytes[at + 1]) << 16 | UInt32(bytes[at]) << 24
     }
 
-    public mutating func u64(_ what: String) throws(Malformed) -> UInt64 {
+    @inlinable public mutating func u64(_ what: String) throws(Malformed) -> UInt64 {
         let at = try take(8, what)
         var value: UInt64 = 0
         for index in at..<at + 8 { value = value << 8 | UInt64(bytes[index]) }
         return value
     }
 
-    public mutating func i64(_ what: String) throws(Malformed) -> Int64 { Int64(bitPattern: try u64(what)) }
+    @inlinable public mutating func i64(_ what: String) throws(Malformed) -> Int64 {
+        Int64(bitPattern: try u64(what))
+    }
 
     public mutating func flag(_ what: String) throws(Malformed) -> Bool {
         let at = offset
@@ -134,10 +154,10 @@ public struct ByteReader: Sendable {
     public mutating func text(_ what: String) throws(Malformed) -> String {
         let count = Int(try u16(what))
         let at = try take(count, what)
-        guard let text = String(validating: bytes[at..<at + count], as: UTF8.self) else {
+        guard let text = try? UTF8Span(validating: bytes.span.extracting(at..<at + count)) else {
             throw Malformed(offset: at - start, what: "\(what) is not UTF-8")
         }
-        return text
+        return String(copying: text)
     }
 
     public mutating func blob(_ what: String) throws(Malformed) -> [UInt8] {

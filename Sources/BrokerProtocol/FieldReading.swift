@@ -40,10 +40,26 @@ extension ByteReader {
         return headers
     }
 
+    /// Both are as ``ByteWriter`` wrote them, and only copied.
+    package mutating func skipHeadersAndBody() throws(Malformed) {
+        for _ in 0..<(try count("headers", itemBytes: 4)) {
+            _ = try take(Int(try u16("header key")), "header key")
+            _ = try take(Int(try u16("header value")), "header value")
+        }
+        _ = try take(Int(try u32("body")), "body")
+    }
+
     mutating func messages() throws(Malformed) -> [OutgoingMessage] {
+        var cache = TopicCache()
+        return try messages(&cache)
+    }
+
+    mutating func messages(_ cache: inout TopicCache) throws(Malformed) -> [OutgoingMessage] {
         var messages: [OutgoingMessage] = []
-        for _ in 0..<(try count("messages", itemBytes: 13)) {
-            let topic = try topic()
+        let count = try count("messages", itemBytes: 13)
+        messages.reserveCapacity(min(count, 1024))
+        for _ in 0..<count {
+            let topic = try topic(&cache)
             let priority = try u8("priority")
             let at = offset
             let flags = try u8("message flags")

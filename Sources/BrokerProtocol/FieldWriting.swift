@@ -1,6 +1,12 @@
 /// Fields that several frames share. docs/PROTOCOL.md draws each under the same name.
 extension ByteWriter {
-    mutating func subscription(_ name: SubscriptionName) { text("\(name.topic.text)@\(name.name)") }
+    /// Both parts are short: see ``TopicName``.
+    mutating func subscription(_ name: SubscriptionName) {
+        u16(UInt16(name.topic.text.utf8.count + 1 + name.name.utf8.count))
+        bytes.append(contentsOf: name.topic.text.utf8)
+        u8(UInt8(ascii: "@"))
+        bytes.append(contentsOf: name.name.utf8)
+    }
 
     package mutating func start(_ start: StartPosition) {
         switch start {
@@ -103,7 +109,8 @@ extension ByteWriter {
         if let value { text(value) }
     }
 
-    mutating func delivery(_ delivery: Delivery) {
+    /// All but headers and body.
+    mutating func deliveryHead(_ delivery: Delivery) {
         u32(delivery.consumer.rawValue)
         u64(delivery.lease.rawValue)
         i64(delivery.leaseMilliseconds)
@@ -116,6 +123,16 @@ extension ByteWriter {
         optionalText(delivery.lastError)
         u8(delivery.priority)
         optionalText(delivery.orderingKey)
+    }
+
+    /// - Parameter content: Headers and body as they are written here; those of `delivery` do not count.
+    package mutating func delivery(_ delivery: Delivery, content: ArraySlice<UInt8>) {
+        deliveryHead(delivery)
+        bytes.append(contentsOf: content)
+    }
+
+    mutating func delivery(_ delivery: Delivery) {
+        deliveryHead(delivery)
         headers(delivery.headers)
         blob(delivery.body)
     }

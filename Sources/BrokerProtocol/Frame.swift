@@ -31,27 +31,58 @@ public enum Frame: Hashable, Sendable {
 
     /// Adds the frame's bytes.
     public func encode(into writer: inout ByteWriter) {
-        let start = writer.bytes.count
-        func header(_ kind: UInt8, _ correlation: UInt32) {
-            writer.u32(0)
-            writer.u8(Self.version)
-            writer.u8(kind)
-            writer.u16(0)
-            writer.u32(correlation)
-        }
         switch self {
         case .request(let correlation, let request):
-            header(request.kind, correlation)
+            let start = Self.begin(request.kind, correlation, &writer)
             request.encodeFields(into: &writer)
-        case .response(let correlation, let response):
-            header(response.kind, correlation)
-            response.encodeFields(into: &writer)
+            Self.end(start, &writer)
+        case .response(let correlation, let response): Self.encode(response, to: correlation, into: &writer)
         case .push(let push):
-            header(push.kind, 0)
+            let start = Self.begin(push.kind, 0, &writer)
             push.encodeFields(into: &writer)
-        case .heartbeat: header(Self.heartbeatKind, 0)
+            Self.end(start, &writer)
+        case .heartbeat: Self.end(Self.begin(Self.heartbeatKind, 0, &writer), &writer)
         }
-        writer.patch(UInt32(writer.bytes.count - start - Self.lengthBytes), at: start)
+    }
+
+    /// Adds the bytes of a response's frame.
+    package static func encode(_ response: Response, to correlation: UInt32, into writer: inout ByteWriter) {
+        let start = begin(response.kind, correlation, &writer)
+        response.encodeFields(into: &writer)
+        end(start, &writer)
+    }
+
+    /// Adds the frame of a push of deliveries, one by one.
+    /// - Parameter add: Adds them with ``ByteWriter/delivery(_:content:)``, and tells how many; with none there is no
+    ///   frame.
+    package static func encodeDeliveries(into writer: inout ByteWriter, _ add: (inout ByteWriter) throws -> Int) throws
+    {
+        let start = begin(Push.deliveriesKind, 0, &writer)
+        writer.u32(0)
+        var count = 0
+        defer { if count == 0 { writer.bytes.removeLast(writer.bytes.count - start) } }
+        count = try add(&writer)
+        writer.patch(UInt32(count), at: start + headerBytes)
+        end(start, &writer)
+    }
+
+    /// - Returns: Where the frame begins.
+    static func begin(_ kind: UInt8, _ correlation: UInt32, _ writer: inout ByteWriter) -> Int {
+        let start = writer.bytes.count
+        writer.bytes.append(addingCapacity: headerBytes) { room in
+            room.append(bigEndian: 0 as UInt32)
+            room.append(version)
+            room.append(kind)
+            room.append(0)
+            room.append(0)
+            room.append(bigEndian: correlation)
+        }
+        return start
+    }
+
+    /// Fills in the length.
+    static func end(_ start: Int, _ writer: inout ByteWriter) {
+        writer.patch(UInt32(writer.bytes.count - start - lengthBytes), at: start)
     }
 
     public var bytes: [UInt8] {
@@ -78,6 +109,8 @@ public struct FrameDecoder: Sendable {
     public var frameBytesMax: Int
     private var buffer: [UInt8] = []
     private var start = 0
+    private var topics = TopicCache()
+    private var isBorrowing = false
 
     public init(side: Side, frameBytesMax: Int) {
         self.side = side
@@ -103,12 +136,41 @@ public struct FrameDecoder: Sendable {
         return try read(&buffer)
     }
 
+    /// Reads go into a buffer that many connections share one after another, so that one without input needs none.
+    /// Call before ``fill(_:)``.
+    /// - Parameter room: Empty.
+    package mutating func borrow(_ room: inout [UInt8]) {
+        // A long frame that comes in pieces is not copied for each of them.
+        if bufferedBytes > Self.borrowedBytesMax { return }
+        room.append(contentsOf: buffer[start...])
+        swap(&room, &buffer)
+        start = 0
+        isBorrowing = true
+    }
+
+    /// Gives the buffer back, empty; what is left of a frame stays here. Call when the frames were taken.
+    package mutating func giveBack(_ room: inout [UInt8]) {
+        if isBorrowing {
+            isBorrowing = false
+            let rest = start == buffer.count ? [] : Array(buffer[start...])
+            room = buffer
+            buffer = rest
+            start = 0
+            room.removeAll(keepingCapacity: true)
+        } else if start == buffer.count {
+            buffer = []
+            start = 0
+        }
+    }
+
+    package static let borrowedBytesMax = 16 << 10
+
     public mutating func append(_ bytes: some Sequence<UInt8>) { fill { $0.append(contentsOf: bytes) } }
 
     /// - Returns: The next whole frame; nil when more bytes are needed.
     public mutating func next() throws(Failure) -> Frame? {
         guard bufferedBytes >= Frame.lengthBytes else { return nil }
-        let length = (0..<4).reduce(0) { $0 << 8 | Int(buffer[start + $1]) }
+        let length = Int(word(at: start))
         // The version is judged as soon as it is there: another protocol's first bytes are no length.
         if bufferedBytes > Frame.lengthBytes, buffer[start + 4] != Frame.version {
             throw fail(
@@ -125,7 +187,7 @@ public struct FrameDecoder: Sendable {
         guard bufferedBytes >= Frame.lengthBytes + length else { return nil }
         let end = start + Frame.lengthBytes + length
         let kind = buffer[start + Frame.kindOffset]
-        let correlation = (8..<12).reduce(UInt32(0)) { $0 << 8 | UInt32(buffer[start + $1]) }
+        let correlation = word(at: start + 8)
         guard buffer[start + 6] == 0, buffer[start + 7] == 0 else {
             throw fail(correlation, .malformedFrame, "bytes 6 and 7 of a frame are zero")
         }
@@ -141,17 +203,23 @@ public struct FrameDecoder: Sendable {
         }
     }
 
+    private func word(at index: Int) -> UInt32 {
+        UInt32(buffer[index + 3]) | UInt32(buffer[index + 2]) << 8 | UInt32(buffer[index + 1]) << 16
+            | UInt32(buffer[index]) << 24
+    }
+
     private func fail(_ correlation: UInt32, _ code: BrokerError.Code, _ text: String) -> Failure {
         Failure(correlation: correlation, error: BrokerError(code, text))
     }
 
-    private func decode(
+    private mutating func decode(
         _ kind: UInt8, _ correlation: UInt32, _ reader: inout ByteReader
     ) throws(ByteReader.Malformed) -> Frame {
         if kind == Frame.heartbeatKind { return .heartbeat }
         switch side {
         case .broker:
             guard kind < 0x60 else { break }
+            if kind == Request.publishKind { return .request(correlation, .publish(try reader.messages(&topics))) }
             return .request(correlation, try Request(kind: kind, reading: &reader))
         case .client:
             if kind >= 0x80 { return .response(correlation, try Response(kind: kind, reading: &reader)) }

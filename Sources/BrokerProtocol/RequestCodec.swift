@@ -1,10 +1,12 @@
 extension Request {
+    static let publishKind: UInt8 = 0x10
+
     /// The number on the wire, below 0x60. Never reused for another meaning.
     var kind: UInt8 {
         switch self {
         case .hello: 0x01
         case .ping: 0x02
-        case .publish: 0x10
+        case .publish: Self.publishKind
         case .commit: 0x11
         case .subscribe: 0x12
         case .credit: 0x13

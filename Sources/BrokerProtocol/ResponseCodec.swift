@@ -127,10 +127,12 @@ extension Response {
 }
 
 extension Frame.Push {
+    static let deliveriesKind: UInt8 = 0x60
+
     /// The number on the wire, 0x60 to 0x7E.
     var kind: UInt8 {
         switch self {
-        case .deliveries: 0x60
+        case .deliveries: Self.deliveriesKind
         case .consumerEnded: 0x61
         }
     }

@@ -28,15 +28,15 @@ package struct Descriptor: ~Copyable, Sendable {
         let number = self.number
         var count = -1
         var code: Int32 = 0
-        // Room that is not filled with zeros first: that would cost more than most reads.
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { room, filled in
-            repeat {
-                count = unsafe Glibc.read(number, room.baseAddress!, capacity)
-                code = errno
-            } while count < 0 && code == EINTR
-            filled = max(count, 0)
+        buffer.append(addingCapacity: capacity) { room in
+            unsafe room.withUnsafeMutableBufferPointer { room, filled in
+                repeat {
+                    count = unsafe Glibc.read(number, room.baseAddress! + filled, capacity)
+                    code = errno
+                } while count < 0 && code == EINTR
+                filled += max(count, 0)
+            }
         }
-        buffer.append(contentsOf: bytes)
         if count >= 0 { return count }
         if code == EAGAIN || code == EWOULDBLOCK { return nil }
         throw SystemError(call: "read", subject: "", code: code)

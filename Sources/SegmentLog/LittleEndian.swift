@@ -12,8 +12,14 @@ extension [UInt8] {
 
     mutating func store<Integer: FixedWidthInteger & UnsignedInteger>(littleEndian value: Integer, at offset: Int) {
         var span = mutableSpan
+        span.store(littleEndian: value, at: offset)
+    }
+}
+
+extension MutableSpan<UInt8> {
+    mutating func store<Integer: FixedWidthInteger & UnsignedInteger>(littleEndian value: Integer, at offset: Int) {
         for index in 0..<MemoryLayout<Integer>.size {
-            span[offset + index] = UInt8(truncatingIfNeeded: value >> Integer(8 * index))
+            self[offset + index] = UInt8(truncatingIfNeeded: value >> Integer(8 * index))
         }
     }
 }

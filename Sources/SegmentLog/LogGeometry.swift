@@ -23,6 +23,9 @@ struct LogGeometry: Equatable, Sendable {
     /// Where records must end: behind it the seal still has room.
     var recordsEnd: Int { segmentBytes - RecordHeader.byteCount }
 
+    /// The same as a position.
+    func recordsEnd(of segment: UInt64) -> UInt64 { position(segment: segment, offset: recordsEnd) }
+
     var recordBytesPerSegment: Int { recordsEnd - Self.headerBytes }
 
     var payloadBytesMax: Int { recordBytesPerSegment - RecordHeader.byteCount }

@@ -28,17 +28,28 @@ struct RecordHeader: Equatable, Sendable {
     /// Adds the whole record.
     func encode(payload: [UInt8], salt: UInt32, to bytes: inout [UInt8]) {
         assert(payload.count == payloadBytes)
-        assert(watermark <= position)
         let start = bytes.count
-        bytes.append(contentsOf: Self.blank)
+        Self.makeRoom(in: &bytes)
         bytes.append(contentsOf: payload)
-        while bytes.count % 8 != start % 8 { bytes.append(0) }
-        bytes.store(littleEndian: Self.magic, at: start + 4)
-        bytes[start + 6] = kind.rawValue
-        bytes.store(littleEndian: UInt32(payloadBytes), at: start + 8)
-        bytes.store(littleEndian: epoch, at: start + 12)
-        bytes.store(littleEndian: position, at: start + 16)
-        bytes.store(littleEndian: watermark, at: start + 24)
+        seal(&bytes, at: start, salt: salt)
+    }
+
+    /// The payload is to follow, then ``seal(_:at:salt:)``.
+    static func makeRoom(in bytes: inout [UInt8]) { bytes.append(contentsOf: blank) }
+
+    /// Fills in the header of the record at `start`, whose payload ends the bytes, and adds the padding.
+    func seal(_ bytes: inout [UInt8], at start: Int, salt: UInt32) {
+        assert(watermark <= position)
+        assert(bytes.count == start + Self.byteCount + payloadBytes)
+        let padding = recordBytes - Self.byteCount - payloadBytes
+        if padding > 0 { bytes.append(contentsOf: Self.blank[..<padding]) }
+        var span = bytes.mutableSpan
+        span.store(littleEndian: Self.magic, at: start + 4)
+        span[start + 6] = kind.rawValue
+        span.store(littleEndian: UInt32(payloadBytes), at: start + 8)
+        span.store(littleEndian: epoch, at: start + 12)
+        span.store(littleEndian: position, at: start + 16)
+        span.store(littleEndian: watermark, at: start + 24)
         let checksum = Checksum.crc32c(bytes, from: start + 4, to: bytes.count, after: salt)
         bytes.store(littleEndian: checksum, at: start)
     }

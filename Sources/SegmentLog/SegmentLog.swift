@@ -15,6 +15,8 @@ package final class SegmentLog {
     package private(set) var end: UInt64
     package private(set) var firstSegment: UInt64
 
+    /// Where the records of the present segment must end.
+    private var recordsEnd: UInt64
     private let geometry: LogGeometry
     private let payloadBytesMax: Int
     private let salt: UInt32
@@ -64,6 +66,7 @@ package final class SegmentLog {
         end = recovered.end
         firstSegment = recovered.firstSegment
         geometry = LogGeometry(segmentBytes: options.segmentBytes)
+        recordsEnd = geometry.recordsEnd(of: geometry.segment(of: recovered.end))
         payloadBytesMax = min(options.recordBytesMax, geometry.payloadBytesMax)
         salt = recovered.identity.checksum
         lock = recovered.lock
@@ -72,9 +75,17 @@ package final class SegmentLog {
         gathering = LogBuffer(start: recovered.end, spare: nil)
         watermark = recovered.end
         pool = SparePool(directory, options: options, spares: recovered.spares)
-        writer = LogWriter(durableEnd: recovered.end, pool: pool, onDurable: onDurable)
-        threads = [pool.start(), writer.start(WriterDesk(directory, options: options, recovered: recovered))]
+        writer = LogWriter(
+            WriterDesk(directory, options: options, recovered: recovered), durableEnd: recovered.end, pool: pool,
+            onDurable: onDurable)
+        threads = [pool.start(), writer.start()]
     }
+
+    /// A small batch costs less than the way to the writer's thread and back; a longer one is worth the overlap with
+    /// the next. docs/decisions/0006 has the figures.
+    private static let inPlaceBytesMax = 4 << 10
+    /// A disk that is slower than this must not hold up the caller.
+    private static let inPlaceMicrosecondsMax: Int64 = 2_000
 
     /// A log that nobody closed looks, on disk, as after a crash.
     deinit { stop(.abandon) }
@@ -105,15 +116,60 @@ package final class SegmentLog {
         return add(.payload, payload)
     }
 
+    /// The same for a payload that `write` adds to the batch itself, without a copy.
+    /// - Returns: Nil when the record would be the first of a segment; nothing was added then.
+    package func append(writing write: (inout [UInt8]) -> Void) throws(LogError) -> UInt64? {
+        guard isOpen else { throw .closed }
+        if let failure { throw failure }
+        var bytes: [UInt8] = []
+        swap(&bytes, &gathering.bytes)
+        defer { swap(&bytes, &gathering.bytes) }
+        let start = bytes.count
+        RecordHeader.makeRoom(in: &bytes)
+        write(&bytes)
+        let payloadBytes = bytes.count - start - RecordHeader.byteCount
+        guard payloadBytes <= payloadBytesMax, !startsSegment(payloadBytes: payloadBytes) else {
+            bytes.removeLast(bytes.count - start)
+            if payloadBytes <= payloadBytesMax { return nil }
+            throw .recordTooLarge(bytes: payloadBytes, limit: payloadBytesMax)
+        }
+        let position = end
+        watermark = max(watermark, writer.durableEnd)
+        let header = RecordHeader(
+            kind: .payload, payloadBytes: payloadBytes, epoch: epoch, position: position, watermark: watermark)
+        header.seal(&bytes, at: start, salt: salt)
+        end = position + UInt64(bytes.count - start)
+        if start > 0 && bytes.count > LogBuffer.byteCountMax { split(&bytes, at: start, position: position) }
+        return position
+    }
+
+    /// The batch has become long enough: its last record begins the next one.
+    private func split(_ bytes: inout [UInt8], at start: Int, position: UInt64) {
+        let record = Array(bytes[start...])
+        bytes.removeLast(record.count)
+        swap(&bytes, &gathering.bytes)
+        closeBuffer(at: position)
+        swap(&bytes, &gathering.bytes)
+        bytes.append(contentsOf: record)
+    }
+
     /// Whether the next append of a payload of this size opens a new segment.
     package func startsSegment(payloadBytes: Int) -> Bool {
-        geometry.offset(of: end) + RecordHeader.recordBytes(payloadBytes: payloadBytes) > geometry.recordsEnd
+        end + UInt64(RecordHeader.recordBytes(payloadBytes: payloadBytes)) > recordsEnd
     }
 
     /// Hands the gathered records to the writer. When it is busy, it takes them as soon as its present sync is done.
-    package func flush() {
+    /// - Parameter mayWait: A small batch may be written and synced right here, when nothing else is in work and the
+    ///   last sync was short.
+    package func flush(mayWait: Bool = false) {
         closeBuffer()
-        guard !closed.isEmpty else { return }
+        guard let first = closed.first else { return }
+        if mayWait, closed.count == 1, first.spare == nil, first.bytes.count <= Self.inPlaceBytesMax,
+            writer.lastSyncMicroseconds <= Self.inPlaceMicrosecondsMax, writer.writeInPlace(first)
+        {
+            closed.removeAll(keepingCapacity: true)
+            return
+        }
         if let start = writer.add(closed) { watermark = max(watermark, start) }
         closed.removeAll(keepingCapacity: true)
     }
@@ -126,15 +182,32 @@ package final class SegmentLog {
         guard position < end, geometry.segment(of: position) >= firstSegment,
             geometry.offset(of: position) >= LogGeometry.headerBytes
         else { throw .noRecord(position: position) }
-        let buffer = position >= gathering.start ? gathering : cache.buffer(at: position)
-        guard let buffer else { return try reader.read(position) }
+        guard let buffer = tail(at: position) else { return try reader.read(position) }
+        let payload = try payload(at: position, in: buffer)
+        return Array(buffer.bytes[payload])
+    }
+
+    /// The same without a copy of what is in memory: the array that holds the payload, and where it stands there.
+    package func locate(_ position: UInt64) throws(LogError) -> (bytes: [UInt8], payload: Range<Int>) {
+        if position < end, let buffer = tail(at: position) {
+            return (buffer.bytes, try payload(at: position, in: buffer))
+        }
+        let payload = try read(position)
+        return (payload, 0..<payload.count)
+    }
+
+    private func tail(at position: UInt64) -> LogBuffer? {
+        position >= gathering.start ? gathering : cache.buffer(at: position)
+    }
+
+    private func payload(at position: UInt64, in buffer: LogBuffer) throws(LogError) -> Range<Int> {
         let offset = Int(position - buffer.start)
         guard offset % 8 == 0,
             let header = RecordHeader(in: buffer.bytes, at: offset, position: position, geometry: geometry),
             header.kind == .payload, offset + header.recordBytes <= buffer.bytes.count
         else { throw .noRecord(position: position) }
-        let payload = offset + RecordHeader.byteCount
-        return Array(buffer.bytes[payload..<payload + header.payloadBytes])
+        let start = offset + RecordHeader.byteCount
+        return start..<start + header.payloadBytes
     }
 
     /// - Returns: A cursor at the start of a segment; nil while it is not full and durable.
@@ -174,7 +247,7 @@ package final class SegmentLog {
     /// How many bytes ``append(_:)`` still finds room for, the reserve and what lies below the low-water mark included.
     package var bytesFree: Int { pool.bytesFree(present: presentBytesFree) }
 
-    private var presentBytesFree: Int { max(0, geometry.recordsEnd - geometry.offset(of: end)) }
+    private var presentBytesFree: Int { recordsEnd > end ? Int(recordsEnd - end) : 0 }
 
     /// The size of all segment files, the empty ones too.
     package var totalBytes: Int {
@@ -230,11 +303,15 @@ package final class SegmentLog {
         let spare = try pool.take()
         _ = add(.seal, [])
         closeBuffer()
-        end = geometry.start(of: geometry.segment(endingAt: end) + 1)
+        let segment = geometry.segment(endingAt: end) + 1
+        end = geometry.start(of: segment)
+        recordsEnd = geometry.recordsEnd(of: segment)
         gathering = LogBuffer(start: end, spare: spare)
     }
 
-    private func closeBuffer() {
+    private func closeBuffer() { closeBuffer(at: end) }
+
+    private func closeBuffer(at end: UInt64) {
         guard !gathering.bytes.isEmpty else { return }
         cache.add(gathering, durableEnd: writer.durableEnd)
         closed.append(gathering)

@@ -23,9 +23,12 @@ final class Connection {
     /// The loop will flush it at the end of the turn.
     var isTouched = false
 
-    private static let readBytes = 64 << 10
+    static let readBytes = 64 << 10
     /// A client that takes nothing for this long is gone.
     static let stallMilliseconds: Int64 = 30_000
+
+    /// After this long without output its buffer is given up.
+    private static let quietMilliseconds: Int64 = 1_000
 
     init(
         id: SessionID, token: UInt64, descriptor: consuming Descriptor, wire: Wire, outputBytesMax: Int, now: Int64
@@ -71,17 +74,27 @@ final class Connection {
         output.add(reply, version)
     }
 
+    func respond(_ correlation: UInt32, _ response: Response, now: Int64) {
+        guard case .native(let wire) = wire else { return }
+        wire.noteAnswered(correlation, response, now: now)
+        if output.add(response, to: correlation) { outputMovedAt = now }
+    }
+
     func end() { isEnding = true }
 
     /// Encodes deliveries and writes what the socket takes.
-    /// - Parameter read: Gives the body; nil for a delivery whose lease is over.
-    func flush(now: Int64, _ read: (Notice) throws(any Error) -> Delivery?) throws {
+    /// - Parameter encode: Adds a delivery; false when its lease is over.
+    func flush(now: Int64, _ encode: (Notice, inout ByteWriter) throws -> Bool) throws {
         guard case .native(let wire) = wire else {
             if try output.flush(to: descriptor) > 0 { outputMovedAt = now }
             return
         }
         repeat {
-            while let frame = try wire.nextDeliveries(outputBytes: output.count, read) { send(frame, now: now) }
+            if wire.hasDeliveries {
+                if output.isEmpty { outputMovedAt = now }
+                try wire.encodeDeliveries(into: &output, now: now, encode)
+            }
+            if output.isEmpty { return }
             if try output.flush(to: descriptor) > 0 { outputMovedAt = now }
         } while output.isEmpty && wire.hasDeliveries
     }
@@ -116,6 +129,7 @@ final class Connection {
     var wantsOutput: Bool { !output.isEmpty || waitsForOutput }
 
     func tick(now: Int64) -> NativeSession.Tick {
+        if now - outputMovedAt > Self.quietMilliseconds { output.shrink() }
         if !output.isEmpty && now - outputMovedAt > Self.stallMilliseconds {
             return .lost(BrokerError(.slowConsumer, "the client took nothing for \(now - outputMovedAt) ms"))
         }

@@ -10,7 +10,7 @@ struct ConnectionTable {
 
     private var slots: [Slot] = []
     private var free: [Int] = []
-    private var bySession: [SessionID: Connection] = [:]
+    private var bySession = NumberMap<SessionID, Connection>()
 
     private static let generationShift: UInt64 = 32
 

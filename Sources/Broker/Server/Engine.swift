@@ -60,20 +60,22 @@ final class Engine {
 
     // MARK: Turns
 
-    /// The end of a turn: hands out what is ready, shortens the log, and gives the turn's records to the writer.
+    /// The end of a turn, before the log is flushed: hands out what is ready, and shortens the log.
     /// - Returns: Whether there is more to do at once.
     func endTurn(now: Now) throws(LogError) -> Bool {
         state.dispatch(now: now)
         let hasMore = try shortenLog(now: now)
-        log.flush()
-        for effect in state.effects { waiting.append(effect) }
-        state.effects.removeAll(keepingCapacity: true)
+        waiting.append(taking: &state.effects)
         return hasMore
     }
 
     /// Gives out, in order, every effect whose record is durable.
     func release(_ perform: (Effect) throws(LogError) -> Void) throws(LogError) {
         let durableEnd = log.durableEnd
+        // Ours alone while it lasts: each use of a class's would be checked for a second one.
+        var waiting = SlidingArray<PendingEffect>()
+        swap(&waiting, &self.waiting)
+        defer { swap(&waiting, &self.waiting) }
         while !waiting.isEmpty, waiting[waiting.start].requires <= durableEnd {
             let effect = waiting[waiting.start].effect
             waiting.drop(before: waiting.start + 1)
@@ -142,9 +144,25 @@ final class Engine {
         }
     }
 
-    func delivery(_ notice: Notice) throws(LogError) -> Delivery {
-        let message = try message(notice)
-        return Delivery(
+    func delivery(_ notice: Notice) throws(LogError) -> Delivery { delivery(notice, of: try message(notice)) }
+
+    /// Adds a delivery to its frame; headers and body go from the log's bytes straight into it.
+    /// - Returns: False, with nothing added, when the lease is over.
+    func encode(_ notice: Notice, into writer: inout ByteWriter) throws(LogError) -> Bool {
+        guard isLive(notice) else { return false }
+        let address = state.messages[notice.id]?.address ?? notice.address
+        let (bytes, payload) = try log.locate(address.position)
+        do throws(FactCodec.Malformed) {
+            let (message, content) = try FactCodec.outline(in: bytes, payload, at: address.offset)
+            writer.delivery(delivery(notice, of: message), content: bytes[content])
+            return true
+        } catch {
+            throw damage(address.position, error)
+        }
+    }
+
+    private func delivery(_ notice: Notice, of message: PublishedMessage) -> Delivery {
+        Delivery(
             consumer: notice.consumer, lease: notice.lease, leaseMilliseconds: notice.leaseMilliseconds,
             id: notice.id, subscription: notice.subscription, attempt: notice.attempt,
             deliveries: notice.deliveries, publishedAt: message.publishedAt, redrives: notice.redrives,
@@ -169,6 +187,7 @@ private final class ReplayJournal: Journal {
     let segmentBytes: UInt64
     init(segmentBytes: UInt64) { self.segmentBytes = segmentBytes }
     func append(_ payload: [UInt8]) throws(BrokerError) -> UInt64 { preconditionFailure("the log is being read") }
+    func append(writing write: (inout ByteWriter) -> Void) throws(BrokerError) -> UInt64? { try append([]) }
     var end: UInt64 { 0 }
     func startsSegment(payloadBytes: Int) -> Bool { false }
     var publishBytesFree: Int { 0 }

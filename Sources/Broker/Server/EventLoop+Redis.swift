@@ -42,7 +42,9 @@ extension EventLoop {
         for connection in batch where connections[connection.token] === connection {
             guard case .native(let wire) = connection.wire else { continue }
             if connection.hasRoom, !connection.isEnding {
-                wire.drainDecoder { action in perform(action, of: connection) }
+                drain(connection, wire)
+                var none: [UInt8] = []
+                wire.decoder.giveBack(&none)
             }
             if wire.isPaused, !connection.isEnding { paused.append(connection) }
             touch(connection)

@@ -14,15 +14,17 @@ final class EventLoop {
     private let pulse: Pulse
     private let logger: Logger
     private let nextSession: @Sendable () -> SessionID
-    private let startedAt: Int64
+    let startedAt: Int64
 
-    private var poller: Poller
+    var poller: Poller
     private var listeners: [Listener]
     let redis: RedisServer
     private(set) var connections = ConnectionTable()
-    private var locals: [SessionID: LocalReference] = [:]
+    private(set) var locals: [SessionID: LocalReference] = [:]
     /// Connections with something to send, or whose interest may have changed.
-    private var touched: [Connection] = []
+    var touched: [Connection] = []
+    /// What native connections read into, one after another.
+    private var input: [UInt8] = []
     /// Redis clients whose commands were held up and go on in the next turn.
     var resuming: [Connection] = []
     /// Histories that are being read from the log.
@@ -36,9 +38,10 @@ final class EventLoop {
 
     private static let wakeToken: UInt64 = 1
     private static let listenerTokens: UInt64 = 2
+    private static let inputBytes = Connection.readBytes + FrameDecoder.borrowedBytesMax
     private static let tickMilliseconds: Int64 = 250
     /// Above this, clients are not read until the disk has caught up.
-    private static let unsyncedBytesMax = 64 << 20
+    static let unsyncedBytesMax = 64 << 20
 
     init(
         engine: Engine, configuration: BrokerConfiguration, listeners: [Listener], mailbox: Mailbox, pulse: Pulse,
@@ -55,6 +58,7 @@ final class EventLoop {
         startedAt = now.monotonic
         nextTick = now.monotonic + Self.tickMilliseconds
         poller = try Poller()
+        input.reserveCapacity(Self.inputBytes)
         try poller.add(mailbox.waker.number, token: Self.wakeToken, interest: .read)
         for (index, listener) in listeners.enumerated() {
             try poller.add(
@@ -90,6 +94,7 @@ final class EventLoop {
             for message in mailbox.take() { handle(message) }
             try search()
             hasMore = try engine.endTurn(now: now)
+            pulse.whileSyncing { engine.log.flush(mayWait: !hasMore) }
             if let failure = engine.readFailure { throw failure }
             if let failure = engine.state.failure { throw failure }
             try engine.release { (effect) throws(LogError) in try perform(effect) }
@@ -231,8 +236,10 @@ final class EventLoop {
         do throws(SystemError) {
             switch connection.wire {
             case .native(let wire):
+                wire.decoder.borrow(&input)
+                defer { wire.decoder.giveBack(&input) }
                 guard try connection.read(now: now.monotonic) else { return close(connection) }
-                wire.drainDecoder { action in perform(action, of: connection) }
+                drain(connection, wire)
                 if wire.isPaused { paused.append(connection) }
             case .redis(let wire): try readCommands(of: connection, wire)
             }
@@ -241,7 +248,15 @@ final class EventLoop {
         }
     }
 
-    func perform(_ action: NativeSession.Action, of connection: Connection) {
+    func drain(_ connection: Connection, _ wire: NativeWire) {
+        wire.drainDecoder { action in
+            perform(action, of: connection)
+        } handle: { correlation, request in
+            engine.state.handle(request, from: Origin(session: connection.id, correlation: correlation), now: now)
+        }
+    }
+
+    private func perform(_ action: NativeSession.Action, of connection: Connection) {
         switch action {
         case .nothing: break
         case .open(let name, let frame):
@@ -254,98 +269,6 @@ final class EventLoop {
             engine.state.close(connection.id, now: now)
             connection.send(frame, now: now.monotonic)
             connection.end()
-        }
-    }
-
-    // MARK: Output
-
-    private func perform(_ effect: Effect) throws(LogError) {
-        switch effect {
-        case .respond(let origin, .status(let status)):
-            send(.response(origin.correlation, .status(completed(status))), to: origin.session)
-        case .respond(let origin, let response): send(.response(origin.correlation, response), to: origin.session)
-        case .deliver(let session, let notice):
-            if let connection = connections[session], case .native(let wire) = connection.wire {
-                wire.deliver(notice)
-                touch(connection)
-            } else if locals[session]?.session != nil {
-                send(.push(.deliveries([try engine.delivery(notice)])), to: session)
-            }
-        case .answerPop(let origin, let notice):
-            send(.response(origin.correlation, .popped(try engine.delivery(notice))), to: origin.session)
-        case .answerPeek(let origin, let notices):
-            var messages: [Delivery] = []
-            for notice in notices { messages.append(try engine.delivery(notice)) }
-            send(.response(origin.correlation, .messages(messages)), to: origin.session)
-        case .answerDead(let origin, let notices):
-            var letters: [DeadLetter] = []
-            for notice in notices { letters.append(try engine.deadLetter(notice)) }
-            send(.response(origin.correlation, .deadLetters(letters)), to: origin.session)
-        case .endConsumer(let session, let consumer, let error):
-            send(.push(.consumerEnded(consumer, error)), to: session)
-        case .answerRedis(let session, let reply): try answer(session, reply)
-        case .hangUp(let session): hangUp(session)
-        case .searchHistory(let origin, let query, let limit): startSearch(origin, query, limit)
-        case .recycle: preconditionFailure("the engine recycles")
-        }
-    }
-
-    func touch(_ connection: Connection) {
-        if connection.isTouched { return }
-        connection.isTouched = true
-        touched.append(connection)
-    }
-
-    func send(_ frame: Frame, to session: SessionID) {
-        if let connection = connections[session] {
-            if connection.isEnding { return }
-            connection.send(frame, now: now.monotonic)
-            touch(connection)
-        } else {
-            locals[session]?.session?.receive(frame)
-        }
-    }
-
-    private func completed(_ status: BrokerStatus) -> BrokerStatus {
-        var status = status
-        status.version = productVersion
-        status.epoch = engine.log.epoch
-        status.uptimeMilliseconds = now.monotonic - startedAt
-        status.connections = UInt32(connections.count)
-        status.logSegments = engine.log.lastSegment - engine.log.firstSegment + 1
-        status.logFreeBytes = UInt64(max(engine.log.publishBytesFree, 0))
-        return status
-    }
-
-    /// Sends what waits, and asks the poller for what each connection needs next.
-    private func flush() throws {
-        let batch = touched
-        touched = []
-        let isBehind = engine.unsyncedBytes > Self.unsyncedBytesMax
-        for connection in batch { connection.isTouched = false }
-        for connection in batch where connections[connection.token] === connection {
-            do {
-                try connection.flush(now: now.monotonic) { (notice) throws(any Error) in
-                    engine.isLive(notice) ? try engine.delivery(notice) : nil
-                }
-            } catch is SystemError {
-                close(connection)
-                continue
-            }
-            if connection.isEnding && connection.isFlushed {
-                close(connection)
-                continue
-            }
-            if case .redis(let wire) = connection.wire { resumeWhenFree(connection, wire) }
-            var interest: Poller.Interest = []
-            if connection.wantsInput && !isBehind { interest.insert(.read) }
-            if connection.wantsOutput { interest.insert(.write) }
-            // One that rests because of the disk is looked at again in the next turn.
-            if connection.wantsInput && isBehind { touch(connection) }
-            if interest != connection.interest {
-                connection.interest = interest
-                try poller.modify(connection.descriptor.number, token: connection.token, interest: interest)
-            }
         }
     }
 
@@ -384,7 +307,7 @@ final class EventLoop {
                     let text = RESPError("ERR Protocol error: \(error.message)")
                     connection.send(.error(text), wire.version, now: now.monotonic)
                 }
-                try? connection.flush(now: now.monotonic) { _ in nil }
+                try? connection.flush(now: now.monotonic) { _, _ in false }
                 close(connection)
             }
         }

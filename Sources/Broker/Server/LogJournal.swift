@@ -8,8 +8,25 @@ final class LogJournal: Journal {
     init(_ log: SegmentLog) { self.log = log }
 
     func append(_ payload: [UInt8]) throws(BrokerError) -> UInt64 {
+        try Self.translate { () throws(LogError) in try log.append(payload) }
+    }
+
+    func append(writing write: (inout ByteWriter) -> Void) throws(BrokerError) -> UInt64? {
+        try Self.translate { () throws(LogError) in
+            try log.append { bytes in
+                var writer = ByteWriter()
+                swap(&writer.bytes, &bytes)
+                write(&writer)
+                swap(&writer.bytes, &bytes)
+            }
+        }
+    }
+
+    private static func translate<Result>(
+        _ body: () throws(LogError) -> Result
+    ) throws(BrokerError) -> Result {
         do throws(LogError) {
-            return try log.append(payload)
+            return try body()
         } catch {
             switch error {
             case .full: throw BrokerError(.diskFull, "\(error)")

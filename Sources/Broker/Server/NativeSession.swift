@@ -37,9 +37,15 @@ struct NativeSession {
     private let openedAt: Int64
     private var receivedAt: Int64
     private var sentAt: Int64
-    /// Publishes by the correlation of their request, until they are answered.
-    private var unconfirmed: [UInt32: Int] = [:]
+    /// Requests with publishes, until they are answered, in their order: that of their answers, nearly always.
+    private var unconfirmed = SlidingArray<Unconfirmed>()
     private var unconfirmedCount = 0
+
+    private struct Unconfirmed {
+        let correlation: UInt32
+        /// Nil: answered out of turn.
+        var count: Int?
+    }
 
     init(_ greeting: Greeting, now: Int64) {
         self.greeting = greeting
@@ -51,6 +57,17 @@ struct NativeSession {
 
     mutating func noteReceived(now: Int64) { receivedAt = now }
     mutating func noteSent(now: Int64) { sentAt = now }
+
+    /// The way of nearly all frames, without the detour over an action.
+    /// - Returns: What to answer instead of handling the request.
+    mutating func receive(_ correlation: UInt32, _ request: Request) -> Action? {
+        if isOpen, case .publish(let messages) = request {
+            return count(messages.count, correlation).map { .reply($0) }
+        }
+        let action = receive(.request(correlation, request))
+        if case .handle = action { return nil }
+        return action
+    }
 
     mutating func receive(_ frame: Frame) -> Action {
         switch frame {
@@ -101,20 +118,40 @@ struct NativeSession {
         case .commit(let publishes, _): count = publishes.count
         default: return .handle(correlation, request)
         }
+        if let refusal = self.count(count, correlation) { return .reply(refusal) }
+        return .handle(correlation, request)
+    }
+
+    /// - Returns: The refusal when these publishes are too many.
+    private mutating func count(_ count: Int, _ correlation: UInt32) -> Frame? {
         guard unconfirmedCount + count <= greeting.unconfirmedMax else {
             let error = BrokerError(
                 .unconfirmedLimit,
                 "\(unconfirmedCount) publishes of this connection wait for their confirmation; "
                     + "the limit unconfirmed_max is \(greeting.unconfirmedMax)")
-            return .reply(.response(correlation, .refused(error)))
+            return .response(correlation, .refused(error))
         }
         unconfirmedCount += count
-        unconfirmed[correlation, default: 0] += count
-        return .handle(correlation, request)
+        unconfirmed.append(Unconfirmed(correlation: correlation, count: count))
+        return nil
     }
 
-    mutating func noteAnswered(_ correlation: UInt32) {
-        if let count = unconfirmed.removeValue(forKey: correlation) { unconfirmedCount -= count }
+    mutating func noteAnswered(_ correlation: UInt32, _ response: Response) {
+        switch response {
+        case .published, .committed, .refused: break
+        default: return
+        }
+        var index = unconfirmed.start
+        while index < unconfirmed.end, unconfirmed[index].correlation != correlation || unconfirmed[index].count == nil
+        {
+            index += 1
+        }
+        guard index < unconfirmed.end, let count = unconfirmed[index].count else { return }
+        unconfirmedCount -= count
+        unconfirmed[index].count = nil
+        while !unconfirmed.isEmpty, unconfirmed[unconfirmed.start].count == nil {
+            unconfirmed.drop(before: unconfirmed.start + 1)
+        }
     }
 
     /// Each side sends something every interval, and gives the other two of them.

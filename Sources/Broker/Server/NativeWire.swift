@@ -24,9 +24,14 @@ final class NativeWire {
 
     func noteReceived(now: Int64) { session.noteReceived(now: now) }
 
-    /// Gives each frame's action to `perform`, until one ends the connection, or enough is done for one turn.
-    func drainDecoder(_ perform: (NativeSession.Action) -> Void) {
+    /// Gives each request to `handle`, and what else a frame asks for to `perform`, until one ends the connection, or
+    /// enough is done for one turn.
+    func drainDecoder(_ perform: (NativeSession.Action) -> Void, handle: (UInt32, Request) -> Void) {
         isPaused = false
+        // A decoder of our own while it lasts: each use of a class's would be checked for a second one.
+        var decoder = FrameDecoder(side: .broker, frameBytesMax: 0)
+        swap(&decoder, &self.decoder)
+        defer { swap(&decoder, &self.decoder) }
         var allowance = Self.answersPerTurn
         do throws(FrameDecoder.Failure) {
             while true {
@@ -35,8 +40,17 @@ final class NativeWire {
                     return
                 }
                 guard let frame = try decoder.next() else { return }
-                if case .request(_, let request) = frame { allowance -= request.answerWeight }
-                let action = session.receive(frame)
+                let action: NativeSession.Action
+                if case .request(let correlation, let request) = frame {
+                    allowance -= request.answerWeight
+                    guard let instead = session.receive(correlation, request) else {
+                        handle(correlation, request)
+                        continue
+                    }
+                    action = instead
+                } else {
+                    action = session.receive(frame)
+                }
                 if session.isOpen { decoder.frameBytesMax = frameBytesMax }
                 perform(action)
                 if case .end = action { return }
@@ -47,7 +61,12 @@ final class NativeWire {
     }
 
     func noteSent(_ frame: Frame, now: Int64) {
-        if case .response(let correlation, _) = frame { session.noteAnswered(correlation) }
+        if case .response(let correlation, let response) = frame { session.noteAnswered(correlation, response) }
+        session.noteSent(now: now)
+    }
+
+    func noteAnswered(_ correlation: UInt32, _ response: Response, now: Int64) {
+        session.noteAnswered(correlation, response)
         session.noteSent(now: now)
     }
 
@@ -55,27 +74,27 @@ final class NativeWire {
 
     var hasDeliveries: Bool { !deliveries.isEmpty }
 
-    /// The next frame of deliveries.
-    /// - Parameters:
-    ///   - outputBytes: What waits for the client already.
-    ///   - read: Gives the body; nil for a delivery whose lease is over.
-    /// - Returns: Nil when there is none, or no room.
-    func nextDeliveries(
-        outputBytes: Int, _ read: (Notice) throws(any Error) -> Delivery?
-    ) throws -> Frame? {
-        while !deliveries.isEmpty && outputBytes < Self.outputBytes {
-            var batch: [Delivery] = []
-            var bytes = 0
-            while batch.count < Self.deliveriesPerFrame, bytes < Self.outputBytes, !deliveries.isEmpty {
-                let notice = deliveries[deliveries.start]
-                deliveries.drop(before: deliveries.start + 1)
-                guard let delivery = try read(notice) else { continue }
-                bytes += delivery.body.count
-                batch.append(delivery)
+    /// Encodes what waits, as far as the output has room.
+    /// - Parameter encode: Adds a delivery; false when its lease is over.
+    func encodeDeliveries(
+        into output: inout OutputBuffer, now: Int64, _ encode: (Notice, inout ByteWriter) throws -> Bool
+    ) throws {
+        var waiting = SlidingArray<Notice>()
+        swap(&waiting, &deliveries)
+        defer { swap(&waiting, &deliveries) }
+        while !waiting.isEmpty && output.count < Self.outputBytes {
+            try output.addDeliveries { writer in
+                let start = writer.bytes.count
+                var count = 0
+                while count < Self.deliveriesPerFrame, writer.bytes.count - start < Self.outputBytes, !waiting.isEmpty {
+                    let notice = waiting[waiting.start]
+                    waiting.drop(before: waiting.start + 1)
+                    if try encode(notice, &writer) { count += 1 }
+                }
+                return count
             }
-            if !batch.isEmpty { return .push(.deliveries(batch)) }
         }
-        return nil
+        if !output.isEmpty { session.noteSent(now: now) }
     }
 }
 

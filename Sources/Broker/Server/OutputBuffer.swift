@@ -10,6 +10,15 @@ struct OutputBuffer {
     var isEmpty: Bool { count == 0 }
 
     mutating func add(_ frame: Frame) { frame.encode(into: &writer) }
+    /// - Returns: Whether nothing waited before.
+    mutating func add(_ response: Response, to correlation: UInt32) -> Bool {
+        let wasEmpty = isEmpty
+        Frame.encode(response, to: correlation, into: &writer)
+        return wasEmpty
+    }
+    mutating func addDeliveries(_ add: (inout ByteWriter) throws -> Int) throws {
+        try Frame.encodeDeliveries(into: &writer, add)
+    }
     mutating func add(_ reply: RESPValue, _ version: RESPVersion) { reply.encode(as: version, into: &writer) }
 
     /// Writes what the socket takes.
@@ -22,12 +31,8 @@ struct OutputBuffer {
         }
         let taken = sent - before
         if sent == writer.bytes.count {
-            // A burst's memory is given back; an ordinary turn's is kept.
-            if writer.bytes.capacity > 256 << 10 {
-                writer = ByteWriter()
-            } else {
-                writer.bytes.removeAll(keepingCapacity: true)
-            }
+            // A burst's memory is given back; an ordinary turn's is kept until the connection is quiet.
+            writer.bytes.removeAll(keepingCapacity: writer.bytes.capacity <= 256 << 10)
             sent = 0
         } else if sent > 1 << 20 {
             writer.bytes.removeFirst(sent)
@@ -35,4 +40,7 @@ struct OutputBuffer {
         }
         return taken
     }
+
+    /// Gives the memory back that is not in use.
+    mutating func shrink() { if isEmpty && writer.bytes.capacity > 0 { writer = ByteWriter() } }
 }

@@ -9,6 +9,8 @@ package final class Pulse: Sendable {
     private let turns = Atomic<UInt64>(0)
     private let writerSteps = Atomic<UInt64>(0)
     private let writerIsBusy = Atomic<Bool>(false)
+    /// The loop does the writer's work.
+    private let isSyncing = Atomic<Bool>(false)
     private let latest = Monitor(BrokerStatus())
 
     package init() {}
@@ -24,12 +26,20 @@ package final class Pulse: Sendable {
         writerIsBusy.store(writer.busySince != nil, ordering: .relaxed)
     }
 
+    /// What hangs meanwhile is the disk, not the loop.
+    func whileSyncing(_ body: () -> Void) {
+        isSyncing.store(true, ordering: .relaxed)
+        body()
+        isSyncing.store(false, ordering: .relaxed)
+    }
+
     package var parts: [WatchdogGate.Part] {
-        [
-            WatchdogGate.Part(name: "loop", turns: turns.load(ordering: .relaxed), hasWork: true),
+        let isSyncing = isSyncing.load(ordering: .relaxed)
+        return [
+            WatchdogGate.Part(name: "loop", turns: turns.load(ordering: .relaxed), hasWork: !isSyncing),
             WatchdogGate.Part(
                 name: "log writer", turns: writerSteps.load(ordering: .relaxed),
-                hasWork: writerIsBusy.load(ordering: .relaxed)),
+                hasWork: isSyncing || writerIsBusy.load(ordering: .relaxed)),
         ]
     }
 }

@@ -6,17 +6,20 @@ extension BrokerState {
 
     /// One log record per message, so that each is accepted or refused alone.
     func publish(_ outgoing: [OutgoingMessage], now: Now) -> [Result<PublishReceipt, BrokerError>] {
-        outgoing.map { message in
+        var results: [Result<PublishReceipt, BrokerError>] = []
+        results.reserveCapacity(outgoing.count)
+        for message in outgoing {
             do throws(BrokerError) {
                 var plan = PublishPlan()
                 let receipt = try decidePublish(message, &plan, now: now)
                 try record(plan.facts)
                 noteSacrifices(plan)
-                return .success(receipt)
+                results.append(.success(receipt))
             } catch {
-                return .failure(error)
+                results.append(.failure(error))
             }
         }
+        return results
     }
 
     /// Publishes that go into one record: what they would log, and what they would add.

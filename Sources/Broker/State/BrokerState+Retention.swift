@@ -2,19 +2,24 @@ import BrokerProtocol
 
 /// What lives in each segment of the log.
 struct SegmentLedger {
-    private var liveBytes: [UInt64: Int] = [:]
+    private struct SegmentNumber: NumberedID {
+        let number: UInt64
+    }
+
+    private var liveBytes = NumberMap<SegmentNumber, Int>()
     private var dedupCounts: [UInt64: Int] = [:]
     private(set) var totalBytes = 0
     /// Segments below this one were given up.
     var retiredBefore: UInt64 = 0
 
     mutating func add(_ entry: MessageEntry, _ segmentBytes: UInt64) {
-        liveBytes[entry.position / segmentBytes, default: 0] += Int(entry.bytes)
+        let segment = SegmentNumber(number: entry.position / segmentBytes)
+        liveBytes[segment] = (liveBytes[segment] ?? 0) + Int(entry.bytes)
         totalBytes += Int(entry.bytes)
     }
 
     mutating func remove(_ entry: MessageEntry, _ segmentBytes: UInt64) {
-        let segment = entry.position / segmentBytes
+        let segment = SegmentNumber(number: entry.position / segmentBytes)
         totalBytes -= Int(entry.bytes)
         let left = (liveBytes[segment] ?? 0) - Int(entry.bytes)
         liveBytes[segment] = left > 0 ? left : nil
@@ -23,11 +28,11 @@ struct SegmentLedger {
     mutating func addDedup(_ count: Int, segment: UInt64) { dedupCounts[segment, default: 0] += count }
 
     mutating func forget(_ segment: UInt64) {
-        liveBytes[segment] = nil
+        liveBytes[SegmentNumber(number: segment)] = nil
         dedupCounts[segment] = nil
     }
 
-    func liveBytes(in segment: UInt64) -> Int { liveBytes[segment] ?? 0 }
+    func liveBytes(in segment: UInt64) -> Int { liveBytes[SegmentNumber(number: segment)] ?? 0 }
     func hasDedupEntries(in segment: UInt64) -> Bool { dedupCounts[segment] != nil }
 }
 

@@ -55,11 +55,11 @@ final class BrokerState {
     var nextSubscription: UInt32 = 1
 
     var topicsByName: [TopicName: Topic] = [:]
-    var topics: [TopicID: Topic] = [:]
-    var subscriptions: [SubscriptionID: Subscription] = [:]
+    var topics: NumberMap<TopicID, Topic> = [:]
+    var subscriptions: NumberMap<SubscriptionID, Subscription> = [:]
     var messages = MessageTable()
     /// What only some messages have.
-    var extras: [MessageID: MessageExtras] = [:]
+    var extras: NumberMap<MessageID, MessageExtras> = [:]
     /// How many subscriptions have given a message up, for those that at least one has.
     var deadOwed: [MessageID: UInt16] = [:]
     /// Messages that wait for their deliver-at, by the wall clock.
@@ -74,8 +74,8 @@ final class BrokerState {
     var owedCount = 0
     var delayedCount = 0
 
-    var sessions: [SessionID: Session] = [:]
-    var leases: [LeaseID: Lease] = [:]
+    var sessions: NumberMap<SessionID, Session> = [:]
+    var leases: NumberMap<LeaseID, Lease> = [:]
     var leaseDeadlines = Heap<LeaseDeadline>()
     var popDeadlines = Heap<PopDeadline>()
     var nextPop: UInt64 = 1
@@ -173,17 +173,37 @@ final class BrokerState {
         var facts = parkingCount == 0 ? facts : parking(facts)
         if transaction != nil { return try gather(facts, isAwaited: isAwaited) }
         if let time = clock.due { facts.insert(.clocked(time), at: 0) }
+        if try recordInPlace(facts, isAwaited: isAwaited) { return }
         let (payload, offsets) = FactCodec.encode(facts)
         var head: [UInt8] = []
         if definitionsAreDue || journal.startsSegment(payloadBytes: payload.count) {
             head = FactCodec.encode(definitions()).payload
         }
-        let position = try journal.append(head + payload)
+        let position = try journal.append(head.isEmpty ? payload : head + payload)
         if !head.isEmpty { definitionsAreDue = false }
         if isAwaited { requiredEnd = journal.end }
         for (fact, offset) in zip(facts, offsets) {
             apply(fact, at: RecordAddress(position: position, offset: head.count + offset))
         }
+    }
+
+    /// The way of nearly all records: the facts are written straight into the log's batch.
+    /// - Returns: False when the record opens a segment; nothing was done then.
+    private func recordInPlace(_ facts: [Fact], isAwaited: Bool) throws(BrokerError) -> Bool {
+        if definitionsAreDue { return false }
+        var offsets: [Int] = []
+        guard let position = try journal.append(writing: { offsets = FactCodec.encode(facts, into: &$0) }) else {
+            return false
+        }
+        if isAwaited { requiredEnd = journal.end }
+        if offsets.isEmpty {
+            apply(facts[0], at: RecordAddress(position: position, offset: 0))
+        } else {
+            for index in facts.indices {
+                apply(facts[index], at: RecordAddress(position: position, offset: offsets[index]))
+            }
+        }
+        return true
     }
 
     /// - Throws: `DISK_FULL` when these bytes, and the verdicts that are still to come, need more than there is.

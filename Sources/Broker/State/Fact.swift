@@ -27,8 +27,8 @@ struct PublishedMessage: Hashable, Sendable {
     let deliverAt: WallTime?
     let expiresAt: WallTime?
     let dedupID: String?
-    let headers: [Header]
-    let body: [UInt8]
+    var headers: [Header]
+    var body: [UInt8]
 }
 
 /// What a subscription remembers of one of its messages, as it is restated when the message moves forward in the log.

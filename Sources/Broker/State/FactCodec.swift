@@ -9,13 +9,20 @@ enum FactCodec {
     /// - Returns: The payload, and the offset of each fact in it.
     static func encode(_ facts: [Fact]) -> (payload: [UInt8], offsets: [Int]) {
         var writer = ByteWriter()
+        let offsets = encode(facts, into: &writer)
+        return (writer.bytes, facts.count == 1 ? [0] : offsets)
+    }
+
+    /// - Returns: Where each fact stands behind the first one; empty for a single fact, which stands at 0.
+    static func encode(_ facts: [Fact], into writer: inout ByteWriter) -> [Int] {
+        let start = writer.bytes.count
         var offsets: [Int] = []
         for fact in facts {
-            offsets.append(writer.bytes.count)
+            if facts.count > 1 { offsets.append(writer.bytes.count - start) }
             writer.u8(fact.kind)
             fact.encodeFields(into: &writer)
         }
-        return (writer.bytes, offsets)
+        return offsets
     }
 
     static func decode(_ payload: [UInt8]) throws(Malformed) -> [(fact: Fact, offset: Int)] {
@@ -26,6 +33,24 @@ enum FactCodec {
             facts.append((try Fact(reading: &reader), offset))
         }
         return facts
+    }
+
+    /// The same without headers and body, and where these two stand in `bytes`.
+    /// - Parameter range: Of the payload in `bytes`.
+    static func outline(
+        in bytes: [UInt8], _ range: Range<Int>, at offset: Int
+    ) throws(Malformed) -> (PublishedMessage, content: Range<Int>) {
+        guard (0..<range.count).contains(offset) else { throw Malformed(offset: offset, what: "no fact is here") }
+        let fact = range.lowerBound + offset
+        var reader = ByteReader(bytes, fact..<range.upperBound)
+        switch try reader.u8("fact kind") {
+        case 6, 13: break
+        default: throw Malformed(offset: 0, what: "the fact here is no message")
+        }
+        let head = try reader.messageHead()
+        let start = fact + reader.offset
+        try reader.skipHeadersAndBody()
+        return (head, start..<fact + reader.offset)
     }
 
     /// The message that a `published` or `restated` fact at this offset carries.

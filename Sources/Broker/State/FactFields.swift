@@ -88,6 +88,14 @@ extension ByteReader {
     }
 
     mutating func message() throws(Malformed) -> PublishedMessage {
+        var message = try messageHead()
+        message.headers = try headers()
+        message.body = try blob("body")
+        return message
+    }
+
+    /// Without headers and body, which follow.
+    mutating func messageHead() throws(Malformed) -> PublishedMessage {
         let id = try messageID()
         let topic = try topicID()
         let publishedAt = try time("published at")
@@ -98,7 +106,7 @@ extension ByteReader {
             id: id, topic: topic, publishedAt: publishedAt, priority: priority,
             orderingKey: try optionalText("ordering key"),
             deliverAt: try optionalTime("deliver-at"), expiresAt: try optionalTime("expires-at"),
-            dedupID: try optionalText("dedup id"), headers: try headers(), body: try blob("body"))
+            dedupID: try optionalText("dedup id"), headers: [], body: [])
     }
 
     mutating func slot() throws(Malformed) -> SlotRecord {

@@ -5,6 +5,9 @@ protocol Journal: AnyObject {
     /// Adds one record behind all others; it is durable when the log says so.
     /// - Throws: `DISK_FULL` or `RECORD_TOO_LARGE`; nothing was added then.
     func append(_ payload: [UInt8]) throws(BrokerError) -> UInt64
+    /// The same for a payload that is written in its place.
+    /// - Returns: Nil when the record would begin a segment; nothing was added then.
+    func append(writing write: (inout ByteWriter) -> Void) throws(BrokerError) -> UInt64?
     /// Position after the last record.
     var end: UInt64 { get }
     /// Whether the next record of this size begins a new segment.

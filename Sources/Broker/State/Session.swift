@@ -21,7 +21,7 @@ final class Session {
     let name: String
     var consumers: [ConsumerID: Consumer] = [:]
     var pops: [UInt64: WaitingPop] = [:]
-    var leases: Set<LeaseID> = []
+    var leases = NumberSet<LeaseID>()
     /// One for each subscription that its consumers read, in the order of creation.
     var crews: [Crew] = []
     /// Leases, and pops that may become one at any moment.

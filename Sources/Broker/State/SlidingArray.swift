@@ -27,6 +27,17 @@ struct SlidingArray<Element> {
 
     mutating func append(_ element: Element) { elements.append(element) }
 
+    /// Appends what the array holds and leaves it empty. Both keep their memory.
+    mutating func append(taking others: inout [Element]) {
+        if isEmpty {
+            swap(&elements, &others)
+            head = 0
+        } else {
+            elements.append(contentsOf: others)
+        }
+        others.removeAll(keepingCapacity: others.capacity <= 4096)
+    }
+
     /// Drops the elements before `index`; memory is given back in large steps, so that dropping is cheap.
     mutating func drop(before index: UInt64) {
         precondition((start...end).contains(index))

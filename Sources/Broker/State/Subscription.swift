@@ -23,7 +23,7 @@ final class Subscription {
     private(set) var cursors: [UInt64]
     /// What a lane holds behind the cursor and is not fresh any more.
     private(set) var ahead = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
-    private(set) var slots: [MessageID: Slot] = [:]
+    private(set) var slots: NumberMap<MessageID, Slot> = [:]
     /// Ready messages that have a slot, by lane.
     private(set) var returned = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
     /// By lane.
@@ -230,15 +230,17 @@ final class Subscription {
 
     /// - Returns: Where it was; nil when it has no slot.
     func move(_ id: MessageID, to place: Slot.Place, priority: UInt8) -> Slot.Place? {
-        guard let index = slots.index(forKey: id) else { return nil }
-        let old = slots.values[index].place
+        let before = slots.change(id) { (slot) in
+            defer { slot.place = place }
+            return slot.place
+        }
+        guard let old = before else { return nil }
         exit(old, id, Int(priority))
-        slots.values[index].place = place
         enter(place, id, Int(priority))
         return old
     }
 
     func amend(_ id: MessageID, _ change: (inout Slot) -> Void) {
-        if let index = slots.index(forKey: id) { change(&slots.values[index]) }
+        _ = slots.change(id, change)
     }
 }

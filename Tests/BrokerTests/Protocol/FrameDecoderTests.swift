@@ -24,6 +24,46 @@ import Testing
         #expect(try decoder.next() == nil)
     }
 
+    @Test("With a shared buffer, frames come out as without, and what is left stays with the connection")
+    func sharedBuffer() throws {
+        let frames = (0..<400 as Range<UInt32>).map { number -> Frame in
+            let topic = TopicName("topic.\(number % 7)")!
+            let body = [UInt8](repeating: UInt8(number % 251), count: number == 50 ? 40_000 : Int(number))
+            return .request(number, .publish([OutgoingMessage(topic: topic, body: body)]))
+        }
+        let stream = frames.flatMap(\.bytes)
+        var room: [UInt8] = []
+        room.reserveCapacity(1 << 16)
+        for step in [1, 7, 1_000, 20_000] where step > 1 || stream.count < 200_000 {
+            var decoders = [FrameDecoder](repeating: FrameDecoder(side: .broker, frameBytesMax: 1 << 20), count: 2)
+            var found: [[Frame]] = [[], []]
+            for start in stride(from: 0, to: stream.count, by: step) {
+                for index in 0...1 {
+                    decoders[index].borrow(&room)
+                    decoders[index].append(stream[start..<min(start + step, stream.count)])
+                    while let frame = try decoders[index].next() { found[index].append(frame) }
+                    decoders[index].giveBack(&room)
+                    #expect(room.isEmpty)
+                }
+            }
+            #expect(found == [frames, frames])
+        }
+    }
+
+    @Test("Every spelling of a topic is checked, also behind one that is known") func topics() throws {
+        var decoder = FrameDecoder(side: .broker, frameBytesMax: 1 << 20)
+        func publish(_ topic: TopicName) -> Frame { .request(1, .publish([OutgoingMessage(topic: topic, body: [])])) }
+        for number in 0..<1_000 {
+            let frame = publish(TopicName("t\(number % 400)")!)
+            decoder.append(frame.bytes)
+            #expect(try decoder.next() == frame)
+        }
+        var bad = publish(TopicName("t1")!).bytes
+        bad[19] = UInt8(ascii: "@")
+        decoder.append(bad)
+        #expect(failure(&decoder)?.error.code == .malformedFrame)
+    }
+
     @Test("A frame of exactly the limit passes, one byte more is refused before it has arrived") func limit() throws {
         let request = Frame.request(1, .topicDelete(try #require(TopicName(String(repeating: "t", count: 200)))))
         let length = request.bytes.count - 4

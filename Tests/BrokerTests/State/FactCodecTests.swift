@@ -76,6 +76,28 @@ import Testing
         ]
     }()
 
+    @Test("A message's outline and content are those of the whole, wherever it stands")
+    func outline() throws {
+        for fact in Self.facts {
+            let payload = FactCodec.encode([.topicDeleted(TopicID(rawValue: 1)), fact]).payload
+            let bytes = [1, 2, 3] + payload + [4]
+            let range = 3..<3 + payload.count
+            switch fact {
+            case .published(let message), .restated(let message, _):
+                let (outline, content) = try FactCodec.outline(in: bytes, range, at: 5)
+                var reader = ByteReader(bytes, content)
+                var whole = outline
+                whole.headers = try reader.headers()
+                whole.body = try reader.blob("body")
+                #expect(whole == message && reader.remaining == 0)
+                for end in 8..<content.upperBound {
+                    #expect(throws: FactCodec.Malformed.self) { try FactCodec.outline(in: bytes, 3..<end, at: 5) }
+                }
+            default: #expect(throws: FactCodec.Malformed.self) { try FactCodec.outline(in: bytes, range, at: 5) }
+            }
+        }
+    }
+
     @Test("Every fact comes back as it was")
     func roundTrip() throws {
         let (payload, offsets) = FactCodec.encode(Self.facts)

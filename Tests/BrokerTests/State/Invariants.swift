@@ -70,7 +70,7 @@ extension BrokerState {
     private func disagreementsOfPlaces(_ subscription: Subscription) -> [String] {
         var found: [String] = []
         func agree(_ what: String, _ kept: OrderedIDs, _ isThere: (MessageID, Slot.Place) -> Bool) {
-            let counted = subscription.slots.filter { isThere($0.key, $0.value.place) }.keys.sorted()
+            let counted = subscription.slots.filter { isThere($0.key, $0.value.place) }.map(\.key).sorted()
             if Array(kept.from()) != counted || kept.count != counted.count {
                 found.append("\(subscription.name) \(what): kept \(Array(kept.from())), counted \(counted)")
             }
@@ -148,7 +148,7 @@ extension BrokerState {
         var popCount = 0
         for session in sessions.values {
             popCount += session.pops.count
-            if session.leases != held[session.id] ?? [] { found.append("leases of session \(session.id)") }
+            if Set(session.leases) != held[session.id] ?? [] { found.append("leases of session \(session.id)") }
             for consumer in session.consumers.values {
                 if consumer.unsettled != unsettled[ObjectIdentifier(consumer)] ?? 0 {
                     found.append("unsettled of consumer \(consumer.id): \(consumer.unsettled)")

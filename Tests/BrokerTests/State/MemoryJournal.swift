@@ -37,6 +37,12 @@ final class MemoryJournal: Journal {
         return position
     }
 
+    func append(writing write: (inout ByteWriter) -> Void) throws(BrokerError) -> UInt64? {
+        var writer = ByteWriter()
+        write(&writer)
+        return startsSegment(payloadBytes: writer.bytes.count) ? nil : try append(writer.bytes)
+    }
+
     func startsSegment(payloadBytes: Int) -> Bool {
         // A segment never becomes quite full: its seal needs room.
         end % segmentBytes + UInt64(payloadBytes + 2 * Self.headerBytes) > segmentBytes
