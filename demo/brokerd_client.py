@@ -15,6 +15,7 @@ import time
 from concurrent.futures import Future
 from typing import Any, Callable
 
+import brokerd_fate  # noqa: F401 (its frames are added to the others)
 from brokerd_frames import HEARTBEAT, BrokerError, Cutter, Frame, Malformed, frame_bytes, request_bytes
 
 DELIVERIES, CONSUMER_ENDED, REFUSED = 0x60, 0x61, 0x80

@@ -84,12 +84,18 @@ class Delivery:
 class DeadLetter:
     id: int
     subscription: str
+    code: int
     reason: str
     last_error: str | None
+    last_consumer: str | None
     attempts: int
+    deliveries: int
     redrives: int
+    attempt_times: tuple[int, ...]
     published_at: int
     dead_at: int
+    priority: int
+    ordering_key: str | None
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
@@ -274,8 +280,6 @@ REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "subscription_delete": (("text", "subscription"),),
     "peek": (("text", "topic"), ("Q", "from_id"), ("I", "limit")),
     "dead_list": (("text", "subscription"), ("Q", "from_id"), ("I", "limit")),
-    "dead_redrive": (("text", "subscription"), ("ids", "ids")),
-    "dead_purge": (("text", "subscription"), ("ids", "ids")),
     "cancel": (("ids", "ids"),),
     "reschedule": (("ids", "ids"), ("q", "deliver_at")),
     "schedule_set": (("schedule", "schedule"),),
@@ -355,8 +359,9 @@ class Reader:
 
     def dead_letter(self) -> DeadLetter:
         return DeadLetter(
-            self.one("Q"), self.text(), self.text(), self.optional(self.text), *self.get("IIqq"), self.headers(),
-            self.take(self.one("I")))
+            self.one("Q"), self.text(), self.one("B"), self.text(), self.optional(self.text), self.optional(self.text),
+            *self.get("III"), tuple(self.list(lambda: self.one("q"))), *self.get("qqB"), self.optional(self.text),
+            self.headers(), self.take(self.one("I")))
 
     def settings(self) -> dict[str, str]:
         return dict(self.headers())

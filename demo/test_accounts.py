@@ -136,7 +136,8 @@ class Gathering(unittest.TestCase):
             (maildir / "new" / "1.M1").write_text("Subject: x\nMessage-ID: <order.paid.A@d>\n\nMessage-ID: no\n")
             (maildir / "cur" / "2.M1:2,S").write_text("Message-ID: <order.paid.A@d>\n\n")
             (maildir / "tmp" / "3.M1").write_text("Message-ID: <order.paid.B@d>\n\n")
-            letter = DeadLetter(7, "t@s", "poison", None, 1, 0, 0, 0, (), b'{"order_id":"D"}')
+            letter = DeadLetter(
+                7, "t@s", 3, "poison", None, None, 1, 1, 0, (), 0, 0, 4, None, (), b'{"order_id":"D"}')
             evidence = accounts.gather(directory, maildir, [letter, replace(letter, body=b"no json")])
         self.assertEqual(evidence.mails, Counter({"<order.paid.A@d>": 2}))
         self.assertEqual(evidence.reservations, {"A": "sold", "B": "given_back"})

@@ -10,6 +10,7 @@ from typing import Any, Iterator
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from brokerd_fate import Browsed, Job, Query, Selection
 from brokerd_frames import (
     HEARTBEAT, BrokerError, Cutter, DeadLetter, Delivery, Malformed, Message, Receipt, Run, Schedule, frame_bytes,
     request_bytes)
@@ -23,6 +24,14 @@ NIGHTLY = Schedule(
 EAGER = {
     "dedup_window": "0", "attempts_max": "3", "lease": "5s", "lease_total": "1m", "backoff_base": "0",
     "backoff_cap": "1s", "poison_deaths_max": "1"}
+
+CHOSEN = Selection(
+    (), frozenset({"rejected", "attempts"}), "451", (("tenant", "big"),), "order-1001", NEW_YEAR, NEW_YEAR + 60_000, 500)
+
+
+def seen(id: int, attempts: int, deliveries: int, error: str | None) -> Delivery:
+    return Delivery(
+        0, 0, 0, id, "order.created@email", attempts, deliveries, NEW_YEAR, 0, error, 4, None, (), b"")
 
 
 def blocks(word: str) -> Iterator[tuple[str, str, bytes]]:
@@ -79,10 +88,19 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "status": ("status", 22, {}),
     "peek": ("peek", 23, {"topic": "order.created", "from_id": 1001, "limit": 10}),
     "dead-list": ("dead_list", 24, {"subscription": "order.created@email", "from_id": 0, "limit": 100}),
-    "dead-redrive": ("dead_redrive", 25, {"subscription": "order.created@email", "ids": []}),
+    "dead-redrive": ("dead_redrive", 25, {
+        "subscription": "order.created@email", "selection": Selection(), "rate": 0}),
+    "dead-redrive-chosen": ("dead_redrive", 27, {
+        "subscription": "order.created@email", "selection": CHOSEN, "rate": 50}),
+    "dead-purge": ("dead_purge", 26, {
+        "subscription": "order.created@email", "selection": Selection(ids=(1001, 1002), is_dry_run=True)}),
+    "dead-jobs": ("dead_jobs", 28, {}),
+    "dead-job-cancel": ("dead_job_cancel", 29, {"job": 12}),
+    "browse": ("browse", 30, {"subscription": "order.created@email", "query": Query(
+        frozenset({"delayed", "leased"}), (("tenant", "big"),), "order-1001", "451", 4, NEW_YEAR, None, 1001, 10)}),
+    "delete": ("delete", 31, {"subscription": "order.created@email", "ids": [1001, 1002]}),
     "history": ("history", 27, {"query": 1001, "limit": 100}),
     "history-of-a-header": ("history", 28, {"query": ("order", "4711"), "limit": 100}),
-    "dead-purge": ("dead_purge", 26, {"subscription": "order.created@email", "ids": [1001, 1002]}),
     "cancel": ("cancel", 27, {"ids": [1001, 1002]}),
     "reschedule": ("reschedule", 28, {"ids": [1001], "deliver_at": NEW_YEAR}),
     "schedule-set": ("schedule_set", 29, {"schedule": NIGHTLY}),
@@ -130,9 +148,14 @@ ANSWERS: dict[str, Any] = {
         "log_segments": 3, "log_free_bytes": 1 << 30, "figures": {}},
     "messages": [Delivery(0, 0, 0, 1001, "order.created@default", 0, 0, NEW_YEAR, 0, None, 4, None, (), b"{}")],
     "dead-letters": [DeadLetter(
-        1001, "order.created@email", "rejected: no such customer", None, 1, 0, NEW_YEAR, NEW_YEAR + 1000,
-        (("k", "v"),), b"{}")],
+        1001, "order.created@email", 1, "rejected: no such customer", None, "email-1", 1, 2, 0, (NEW_YEAR + 1000,),
+        NEW_YEAR, NEW_YEAR + 1000, 4, "order-1001", (("k", "v"),), b"{}")],
     "count": 3,
+    "dead-jobs-answer": [Job(12, "order.created@email", CHOSEN, 50, NEW_YEAR, 7)],
+    "browsed": ([
+        Browsed(seen(1001, 1, 1, None), "leased", None, "email-1", 29_500),
+        Browsed(seen(1002, 2, 3, "smtp: 451"), "delayed", NEW_YEAR + 60_000),
+        Browsed(seen(1003, 10, 10, "smtp: 451"), "dead", death=(2, "attempts", NEW_YEAR + 60_000))], 1004),
     "schedules": [{
         "schedule": NIGHTLY, "next": NEW_YEAR + 5_400_000, "last": None, "fired": 0, "refused": 1,
         "last_refusal": "TOPIC_FULL (209): full"}],

@@ -37,6 +37,8 @@ public struct DeliverySettings: Hashable, Sendable {
     public var isSticky = false
     /// Whether an ordering key is parked when one of its messages becomes a dead letter.
     public var parksAfterDead = false
+    /// With more dead letters the subscription raises an alarm; 0: never.
+    public var deadMax: UInt64 = 0
     /// What stood in a frame and is no setting of this version, or no value of it.
     package private(set) var unreadable: [Header] = []
 

@@ -194,14 +194,6 @@ extension ByteReader {
             orderingKey: try optionalText("ordering key"), headers: try headers(), body: try blob("body"))
     }
 
-    mutating func deadLetter() throws(Malformed) -> DeadLetter {
-        DeadLetter(
-            id: MessageID(rawValue: try u64("message id")), subscription: try subscription(),
-            reason: try text("reason"), lastError: try optionalText("last error"), attempts: try u32("attempts"),
-            redrives: try u32("redrives"), publishedAt: WallTime(milliseconds: try i64("published at")),
-            deadAt: WallTime(milliseconds: try i64("dead at")), headers: try headers(), body: try blob("body"))
-    }
-
     /// What this version does not know, or cannot read, is kept to be refused by `validate()`.
     package mutating func topicSettings() throws(Malformed) -> TopicSettings {
         var settings = TopicSettings()

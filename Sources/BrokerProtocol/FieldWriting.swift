@@ -137,19 +137,6 @@ extension ByteWriter {
         blob(delivery.body)
     }
 
-    mutating func deadLetter(_ letter: DeadLetter) {
-        u64(letter.id.rawValue)
-        subscription(letter.subscription)
-        text(letter.reason)
-        optionalText(letter.lastError)
-        u32(letter.attempts)
-        u32(letter.redrives)
-        i64(letter.publishedAt.milliseconds)
-        i64(letter.deadAt.milliseconds)
-        headers(letter.headers)
-        blob(letter.body)
-    }
-
     package mutating func settings(_ settings: TopicSettings) { entries(settings.changes) }
 
     package mutating func settings(_ settings: DeliverySettings?) {

@@ -119,34 +119,3 @@ public struct Settlement: Hashable, Sendable {
         self.verdict = verdict
     }
 }
-
-/// A message that a subscription gave up on.
-public struct DeadLetter: Hashable, Sendable {
-    public let id: MessageID
-    public let subscription: SubscriptionName
-    /// `rejected`, `attempts`, `poison`, `expired`, …, with the consumer's own words after a colon.
-    public let reason: String
-    public let lastError: String?
-    public let attempts: UInt32
-    public let redrives: UInt32
-    public let publishedAt: WallTime
-    public let deadAt: WallTime
-    public let headers: [Header]
-    public let body: [UInt8]
-
-    public init(
-        id: MessageID, subscription: SubscriptionName, reason: String, lastError: String?, attempts: UInt32,
-        redrives: UInt32, publishedAt: WallTime, deadAt: WallTime, headers: [Header], body: [UInt8]
-    ) {
-        self.id = id
-        self.subscription = subscription
-        self.reason = reason
-        self.lastError = lastError
-        self.attempts = attempts
-        self.redrives = redrives
-        self.publishedAt = publishedAt
-        self.deadAt = deadAt
-        self.headers = headers
-        self.body = body
-    }
-}

@@ -47,7 +47,7 @@ extension MessageBroker {
             of: subscription, credit: credit, start: start, leaseMilliseconds: leaseMilliseconds, weight: 1)
     }
 
-    private func refusal(of response: Response) -> BrokerError {
+    func refusal(of response: Response) -> BrokerError {
         if case .refused(let error) = response { return error }
         return BrokerError(.responseMalformed, "the response does not belong to the request")
     }

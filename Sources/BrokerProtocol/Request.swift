@@ -36,9 +36,14 @@ public enum Request: Hashable, Sendable {
     /// Messages of a topic in publish order from `from` on, without delivering them.
     case peek(TopicName, from: MessageID, limit: UInt32)
     case deadList(SubscriptionName, from: MessageID, limit: UInt32)
-    /// An empty list of ids means all of them.
-    case deadRedrive(SubscriptionName, [MessageID])
-    case deadPurge(SubscriptionName, [MessageID])
+    /// With a rate (messages in a second) it is a job that goes on by itself, answered with that job.
+    case deadRedrive(SubscriptionName, DeadSelection, rate: UInt32 = 0)
+    case deadPurge(SubscriptionName, DeadSelection)
+    case deadJobs
+    case deadJobCancel(UInt64)
+    case browse(SubscriptionName, BrowseQuery)
+    /// One result per id.
+    case delete(SubscriptionName, [MessageID])
 
     /// One result per id.
     case cancel([MessageID])
@@ -79,6 +84,8 @@ public enum Response: Hashable, Sendable {
     case schedules([ScheduleStatus])
     case keys([KeyStatus])
     case history(MessageHistory)
+    case browsed(BrowsePage)
+    case deadJobs([DeadJob])
 }
 
 /// The limits that a client must keep, told in HELLO.

@@ -38,6 +38,10 @@ extension Request {
         case .keyList: 0x49
         case .keyRelease: 0x4A
         case .history: 0x4B
+        case .deadJobs: 0x33
+        case .deadJobCancel: 0x34
+        case .browse: 0x47
+        case .delete: 0x48
         }
     }
 
@@ -49,7 +53,7 @@ extension Request {
             writer.text(client)
             writer.text(instance)
             writer.u32(heartbeat)
-        case .ping, .topicList, .status: break
+        case .ping, .topicList, .status, .deadJobs: break
         case .publish(let messages): writer.messages(messages)
         case .commit(let publishes, let settlements):
             writer.messages(publishes)
@@ -103,10 +107,20 @@ extension Request {
             writer.subscription(name)
             writer.u64(from.rawValue)
             writer.u32(limit)
-        case .deadRedrive(let name, let ids), .deadPurge(let name, let ids):
+        case .deadRedrive(let name, let selection, let rate):
             writer.subscription(name)
-            writer.u32(UInt32(ids.count))
-            for id in ids { writer.u64(id.rawValue) }
+            writer.selection(selection)
+            writer.u32(rate)
+        case .deadPurge(let name, let selection):
+            writer.subscription(name)
+            writer.selection(selection)
+        case .deadJobCancel(let job): writer.u64(job)
+        case .browse(let name, let query):
+            writer.subscription(name)
+            writer.query(query)
+        case .delete(let name, let ids):
+            writer.subscription(name)
+            writer.messageIDs(ids)
         case .keyList(let name, let after, let limit, let parkedOnly): writer.keyList(name, after, limit, parkedOnly)
         case .keyRelease(let name, let keys): writer.keyRelease(name, keys)
         case .history(let query, let limit):
@@ -173,8 +187,13 @@ extension Request {
             return .deadList(
                 try reader.subscription(), from: MessageID(rawValue: try reader.u64("from")),
                 limit: try reader.u32("limit"))
-        case 0x31: return .deadRedrive(try reader.subscription(), try reader.messageIDs())
-        case 0x32: return .deadPurge(try reader.subscription(), try reader.messageIDs())
+        case 0x31:
+            return .deadRedrive(try reader.subscription(), try reader.selection(), rate: try reader.u32("rate"))
+        case 0x32: return .deadPurge(try reader.subscription(), try reader.selection())
+        case 0x33: return .deadJobs
+        case 0x34: return .deadJobCancel(try reader.u64("job"))
+        case 0x47: return .browse(try reader.subscription(), try reader.query())
+        case 0x48: return .delete(try reader.subscription(), try reader.messageIDs())
         case 0x40...0x46, 0x50...0x51: return try timed(kind, &reader)
         case 0x49: return try reader.keyList()
         case 0x4A: return try reader.keyRelease()

@@ -17,6 +17,8 @@ extension Response {
         case .schedules: 0x8D
         case .keys: 0x8F
         case .history: 0x90
+        case .browsed: 0x8E
+        case .deadJobs: 0x91
         }
     }
 
@@ -67,6 +69,8 @@ extension Response {
             writer.u32(UInt32(keys.count))
             for key in keys { writer.keyStatus(key) }
         case .history(let history): writer.history(history)
+        case .browsed(let page): writer.page(page)
+        case .deadJobs(let jobs): writer.jobs(jobs)
         }
     }
 
@@ -115,12 +119,16 @@ extension Response {
             self = .messages(messages)
         case 0x8A:
             var letters: [DeadLetter] = []
-            for _ in 0..<(try reader.count("dead letters", itemBytes: 46)) { letters.append(try reader.deadLetter()) }
+            for _ in 0..<(try reader.count("dead letters", itemBytes: ByteReader.deadLetterBytesMin)) {
+                letters.append(try reader.deadLetter())
+            }
             self = .deadLetters(letters)
         case 0x8B: self = .count(try reader.u64("count"))
         case 0x8D: self = .schedules(try reader.schedules())
         case 0x8F: self = .keys(try reader.keyStatuses())
         case 0x90: self = .history(try reader.history())
+        case 0x8E: self = .browsed(try reader.page())
+        case 0x91: self = .deadJobs(try reader.jobs())
         default: throw ByteReader.Malformed(offset: Frame.kindOffset, what: "there is no such response")
         }
     }

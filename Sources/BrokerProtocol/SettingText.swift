@@ -122,6 +122,7 @@ extension DeliverySettings {
         case "fair_weights": fairWeights = try SettingText.weights(key, value)
         case "sticky": isSticky = try SettingText.choice(key, value, "off", "on")
         case "after_dead": parksAfterDead = try SettingText.choice(key, value, "continue", "park")
+        case "dead_max": deadMax = try SettingText.number(key, value)
         default: return false
         }
         return true
@@ -158,6 +159,7 @@ extension DeliverySettings {
             ("fair_weights", fairWeights.text),
             ("sticky", isSticky ? "on" : "off"),
             ("after_dead", parksAfterDead ? "park" : "continue"),
+            ("dead_max", String(deadMax)),
         ]
     }
 }

@@ -36,6 +36,8 @@ package enum LogEvent: String, Sendable, CaseIterable {
     case storageFailed = "4852091c7a1c4044a46167fb99203d82"
     case diskFull = "a9f2131c612842fe86322128f0f9d375"
     case diskFreed = "573b93dd845d4575be770fcd31cf9d0c"
+    case deadAlarmRaised = "b6a3f2f0c7c84d0f8d1e5a9c0f6e7d21"
+    case deadAlarmEnded = "3f9d2c64a1b54e7f9a70c2d8e4b6f513"
     case deadLettered = "060f6e4e5b5e486389ce4ca34a5d70f6"
     case brokerLost = "a6288d6b3a2c4223898ed484734dbd63"
     case brokerFound = "c687b36690ae44429dce88d9e5ea142e"

@@ -2,8 +2,8 @@ extension Command {
     /// Every command, in the order of the help.
     static let all: [Command] =
         [statusCommand] + topicCommands + subscriptionCommands + [publishCommand, tailCommand, historyCommand]
-        + deadCommands + keyCommands + messageCommands + scheduleCommands + pauseCommands + logCommands
-        + [completionCommand]
+        + browseCommands + deadCommands + keyCommands + messageCommands + scheduleCommands + pauseCommands
+        + logCommands + [completionCommand]
 
     /// The command that the words begin with, and the words behind it.
     /// - Throws: A usage failure that lists what there is.

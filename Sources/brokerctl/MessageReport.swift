@@ -47,11 +47,17 @@ struct DeadLetterReport: Encodable {
     let id: UInt64
     let subscription: String
     let reason: String
+    let reasonCode: String?
     let lastError: String?
+    let lastConsumer: String?
     let attempts: UInt32
+    let deliveries: UInt32
     let redrives: UInt32
+    let failedAt: [String]
     let publishedAt: String
     let deadAt: String
+    let priority: UInt8
+    let orderingKey: String?
     let headers: [String: String]
     let body: BodyReport
 
@@ -59,11 +65,17 @@ struct DeadLetterReport: Encodable {
         id = letter.id.rawValue
         subscription = letter.subscription.full
         reason = letter.reason
+        reasonCode = letter.code?.name
         lastError = letter.lastError
+        lastConsumer = letter.lastConsumer
         attempts = letter.attempts
+        deliveries = letter.deliveries
         redrives = letter.redrives
+        failedAt = letter.attemptTimes.map(\.text)
         publishedAt = letter.publishedAt.text
         deadAt = letter.deadAt.text
+        priority = letter.priority
+        orderingKey = letter.orderingKey
         headers = letter.headers.dictionary
         body = BodyReport(letter.body)
     }
@@ -72,10 +84,13 @@ struct DeadLetterReport: Encodable {
         let rows =
             [
                 ("message", "\(id)"), ("subscription", subscription), ("reason", style.red(reason.printable)),
-                ("last error", lastError?.printable ?? "none"), ("attempts", "\(attempts)"),
-                ("redrives", "\(redrives)"), ("published", publishedAt), ("dead", deadAt),
-            ] + headers.sorted { $0.key < $1.key }.map { ("header", "\($0.key)=\($0.value)".printable) }
-        return rows.map { style.bold($0) + String(repeating: " ", count: 14 - $0.count) + $1 + "\n" }.joined()
+                ("last error", lastError?.printable ?? "none"),
+                ("last consumer", lastConsumer?.printable ?? "none"), ("attempts", "\(attempts)"),
+                ("deliveries", "\(deliveries)"), ("redrives", "\(redrives)"), ("priority", "\(priority)"),
+                ("ordering key", orderingKey?.printable ?? "none"), ("published", publishedAt), ("dead", deadAt),
+            ] + failedAt.map { ("failed", $0) }
+            + headers.sorted { $0.key < $1.key }.map { ("header", "\($0.key)=\($0.value)".printable) }
+        return rows.map { style.bold($0) + String(repeating: " ", count: 15 - $0.count) + $1 + "\n" }.joined()
             + "\n" + body.printable + "\n"
     }
 }

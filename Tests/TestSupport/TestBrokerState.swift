@@ -95,7 +95,8 @@ extension TestBroker.State {
     private mutating func bury(_ entry: TestBroker.Entry, _ name: SubscriptionName, _ reason: String) {
         record.dead[name, default: []].append(
             DeadLetter(
-                id: entry.message.id, subscription: name, reason: reason, lastError: entry.lastError,
+                id: entry.message.id, subscription: name, code: reason == "attempts" ? .attempts : .rejected,
+                reason: reason, lastError: entry.lastError,
                 attempts: entry.attempt, redrives: 0, publishedAt: WallTime(milliseconds: entry.message.publishedAt),
                 deadAt: WallTime(milliseconds: now), headers: entry.message.outgoing.headers,
                 body: entry.message.outgoing.body))

@@ -144,7 +144,11 @@ final class Engine {
         }
     }
 
-    func delivery(_ notice: Notice) throws(LogError) -> Delivery { delivery(notice, of: try message(notice)) }
+    func delivery(_ notice: Notice, hasBody: Bool = true) throws(LogError) -> Delivery {
+        var message = try message(notice)
+        if !hasBody { message.body = [] }
+        return delivery(notice, of: message)
+    }
 
     /// Adds a delivery to its frame; headers and body go from the log's bytes straight into it.
     /// - Returns: False, with nothing added, when the lease is over.
@@ -173,9 +177,26 @@ final class Engine {
     func deadLetter(_ notice: Notice) throws(LogError) -> DeadLetter {
         let message = try message(notice)
         return DeadLetter(
-            id: notice.id, subscription: notice.subscription, reason: notice.deathReason ?? "unknown",
-            lastError: notice.lastError, attempts: notice.attempt, redrives: notice.redrives,
-            publishedAt: message.publishedAt, deadAt: notice.deadAt, headers: message.headers, body: message.body)
+            id: notice.id, subscription: notice.subscription, code: notice.grave?.reason,
+            reason: notice.grave?.text ?? "unknown", lastError: notice.lastError, lastConsumer: notice.lastConsumer,
+            attempts: notice.attempt, deliveries: notice.deliveries, redrives: notice.redrives,
+            attemptTimes: notice.failedAt, publishedAt: message.publishedAt,
+            deadAt: notice.grave?.at ?? message.publishedAt, priority: message.priority,
+            orderingKey: message.orderingKey, headers: message.headers, body: message.body)
+    }
+
+    func page(_ found: BrowseNotices) throws(LogError) -> BrowsePage {
+        var messages: [BrowsedMessage] = []
+        for browsed in found.notices {
+            messages.append(
+                BrowsedMessage(
+                    message: try delivery(browsed.notice, hasBody: found.wantsBodies), state: browsed.state,
+                    readyAt: browsed.readyAt, holder: browsed.holder, leaseMilliseconds: browsed.leaseMilliseconds,
+                    death: browsed.notice.grave.map { grave in
+                        BrowsedMessage.Death(code: grave.reason, reason: grave.text, at: grave.at)
+                    }))
+        }
+        return BrowsePage(messages: messages, next: found.next)
     }
 
     /// Whether a delivery that waits for its connection still has its lease.

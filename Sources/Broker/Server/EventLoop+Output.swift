@@ -25,6 +25,8 @@ extension EventLoop {
             var letters: [DeadLetter] = []
             for notice in notices { letters.append(try engine.deadLetter(notice)) }
             respond(origin, .deadLetters(letters))
+        case .answerBrowse(let origin, let found): respond(origin, .browsed(try engine.page(found)))
+        case .deadAlarm(let alarm): alarm.log(to: logger)
         case .endConsumer(let session, let consumer, let error):
             send(.push(.consumerEnded(consumer, error)), to: session)
         case .answerRedis(let session, let reply): try answer(session, reply)

@@ -12,7 +12,7 @@ final class EventLoop {
     private(set) var configuration: BrokerConfiguration
     private let mailbox: Mailbox
     private let pulse: Pulse
-    private let logger: Logger
+    let logger: Logger
     private let nextSession: @Sendable () -> SessionID
     let startedAt: Int64
 

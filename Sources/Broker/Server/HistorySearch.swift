@@ -64,10 +64,11 @@ final class HistorySearch {
         case .attempted(let id, let messages): note(messages, .delivered, id)
         case .handed(let id, let messages, let consumer): note(messages, .delivered, id, "to \(consumer)")
         case .acknowledged(let id, let messages): note(messages, .acknowledged, id)
-        case .returned(let id, let message, _, let countsAttempt, let isDeath, let error):
-            note([message], isDeath ? .lost : countsAttempt ? .failed : .released, id, error ?? "")
-        case .died(let id, let message, let reason, let error, _, _):
-            note([message], .died, id, reason + (error.map { ", last error: \($0)" } ?? ""))
+        case .returned(let id, let message, let back):
+            note([message], back.isDeath ? .lost : back.countsAttempt ? .failed : .released, id, back.error ?? "")
+        case .died(let id, let message, let death):
+            let reason = death.reason.text(death.words)
+            note([message], .died, id, reason + (death.error.map { ", last error: \($0)" } ?? ""))
         case .redriven(let id, let messages): note(messages, .redriven, id)
         case .purged(let id, let messages): note(messages, .purged, id)
         default: break

@@ -23,13 +23,13 @@ extension BrokerState {
                 // Only at recovery: what was handed out had waited long enough, whatever the clocks say now.
                 if subscriptions[id]?.delayed.contains(message) ?? false { move(id, message, to: .ready) }
             }
-        case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
-            applyReturned(id, message, readyAt, countsAttempt, isDeath, error)
-        case .died(let id, let message, let reason, let error, let isDeath, let at):
-            amend(id, message) { slot in
-                if isDeath { slot.countDeath() }
-                slot.noteDeath(reason: reason, error: error, at: at)
-            }
+        case .returned(let id, let message, let back):
+            amend(id, message) { $0.note(back) }
+            move(id, message, to: .delayed(until: back.readyAt))
+            // Its end may have passed while it was leased, and come again: the clock was set back.
+            watchEnd(of: message)
+        case .died(let id, let message, let death):
+            amend(id, message) { [sweepCount] in $0.note(death, sweep: sweepCount) }
             move(id, message, to: .dead)
         case .redriven(let id, let messages):
             for message in messages where subscriptions[id]?.slots[message]?.place == .dead {
@@ -39,6 +39,7 @@ extension BrokerState {
         case .purged(let id, let messages):
             guard let subscription = subscriptions[id] else { return }
             for message in messages { _ = remove(message, from: subscription) }
+            markDirty(subscription)
         case .restated(let message, let slots): applyRestated(message, slots, address)
         case .keyParked(let id, let key, let message): applyParked(id, key, message)
         case .keyReleased(let id, let keys): for key in keys { applyReleased(id, key) }
@@ -56,6 +57,9 @@ extension BrokerState {
         case .scheduleFired(let name, let tick, let refusal):
             schedules.states[name]?.progress.note(tick, refusal: refusal)
         case .paused(let place, let scope, let pause): applyPaused(place, scope, pause)
+        case .jobStarted(let job): applyJobStarted(job)
+        case .jobMoved(let id, let next, let moved): applyJobMoved(id, next: next, moved: moved)
+        case .jobEnded(let id): endJobs { $0.id == id }
         }
     }
 
@@ -166,7 +170,9 @@ extension BrokerState {
         if case .delayed(let until) = place { delay(message, subscription, until: until) }
         switch place {
         case .ready: markDirty(subscription)
-        case .dead: freeKey(of: message, in: subscription, isOver: false)
+        case .dead:
+            markDirty(subscription)
+            freeKey(of: message, in: subscription, isOver: false)
         case .leased, .delayed, .blocked: break
         }
     }
@@ -216,20 +222,6 @@ extension BrokerState {
         return true
     }
 
-    private func applyReturned(
-        _ id: SubscriptionID, _ message: MessageID, _ readyAt: WallTime, _ countsAttempt: Bool, _ isDeath: Bool,
-        _ error: String?
-    ) {
-        amend(id, message) { slot in
-            if !countsAttempt && slot.attempts > 0 { slot.attempts -= 1 }
-            if isDeath { slot.countDeath() }
-            slot.note(error: error)
-        }
-        move(id, message, to: .delayed(until: readyAt))
-        // Its end may have passed while it was leased, and come again: the clock was set back.
-        watchEnd(of: message)
-    }
-
     private func applyRestated(_ published: PublishedMessage, _ slots: [SlotRecord], _ address: RecordAddress) {
         nextMessage = max(nextMessage, published.id.rawValue + 1)
         if let old = messages[published.id] {
@@ -249,20 +241,12 @@ extension BrokerState {
         for record in owing {
             guard let subscription = subscriptions[record.subscription], subscription.slots[published.id] == nil
             else { continue }
-            var place = Slot.Place.ready
-            if let readyAt = record.readyAt { place = .delayed(until: readyAt) }
-            if record.deathReason != nil { place = .dead }
-            var slot = Slot(place: place)
-            slot.attempts = record.attempts
-            slot.deliveries = record.deliveries
-            slot.deaths = record.deaths
-            slot.redrives = record.redrives
-            slot.noteDeath(reason: record.deathReason, error: record.lastError, at: record.deadAt)
+            sweepCount = max(sweepCount, record.grave?.sweep ?? 0)
             owe(published.id)
             subscription.fair?.assign(published.id, published.headers, Int(published.priority))
-            add(published.id, slot, to: subscription)
+            add(published.id, Slot(record), to: subscription)
             let isInWork = record.readyAt.map { $0 != published.deliverAt } ?? (record.attempts > 0)
-            if let key = published.orderingKey, place != .dead, isInWork {
+            if let key = published.orderingKey, record.grave == nil, isInWork {
                 subscription.hold(key, for: published.id)
             }
         }
@@ -277,6 +261,7 @@ extension BrokerState {
             topic.settings = settings
             expiry.note(id, hasAge: settings.messageAgeMaxMilliseconds > 0)
             for subscription in topic.subscriptions where subscription.ownSettings == nil { follow(subscription) }
+            topic.subscriptions.forEach(markDirty)
             return
         }
         let topic = Topic(id: id, name: name, settings: settings)
@@ -291,6 +276,7 @@ extension BrokerState {
         definitionBytes += (settings?.changedBytes ?? 0) - (subscription.ownSettings?.changedBytes ?? 0)
         subscription.ownSettings = settings
         follow(subscription)
+        markDirty(subscription)
     }
 
     private func defineSubscription(
@@ -360,6 +346,8 @@ extension BrokerState {
     private func deleteSubscription(_ id: SubscriptionID) {
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
+        endJobs { $0.subscription == id }
+        if subscription.isAlarmed { alarmCount -= 1 }
         subscriptions[id] = nil
         if subscription.isCountedAsParking { parkingCount -= 1 }
         for consumer in subscription.group?.consumers ?? [] { sessions[consumer.session.id] = nil }

@@ -127,6 +127,8 @@ extension BrokerState {
     /// Hands ready messages to who waits for them; call after a batch of requests.
     func dispatch(now: Now) {
         serveReaders()
+        advanceSweeps()
+        advanceJobs(now: now)
         for subscription in stalled { markDirty(subscription) }
         stalled = []
         for subscription in unfinished { markDirty(subscription) }
@@ -137,6 +139,7 @@ extension BrokerState {
             for subscription in batch {
                 subscription.isDirty = false
                 if !isDraining { dispatch(subscription, now: now) }
+                checkAlarm(of: subscription)
             }
         }
     }

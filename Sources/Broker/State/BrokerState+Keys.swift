@@ -11,7 +11,7 @@ extension BrokerState {
     /// Puts a fact before each death that parks a key: no crash falls between them.
     func parking(_ facts: [Fact]) -> [Fact] {
         facts.flatMap { fact in
-            guard case .died(let id, let message, _, _, _, _) = fact, let subscription = subscriptions[id],
+            guard case .died(let id, let message, _) = fact, let subscription = subscriptions[id],
                 subscription.rules.parks, let key = extras[message]?.orderingKey
             else { return [fact] }
             return [.keyParked(id, key: key, message), fact]

@@ -25,7 +25,7 @@ extension BrokerState {
             let facts = losers.map { subscription in
                 topic.settings.overflow == .dropOldest
                     ? Fact.purged(subscription.id, [id])
-                    : .died(subscription.id, id, reason: "overflow", error: nil, isDeath: false, at: now.wall)
+                    : .died(subscription.id, id, Death(reason: .overflow, at: now.wall))
             }
             let open = Int(entry.owed) - Int(deadCount(id))
             trial.sacrifice(id, of: topic, facts, freed: open == losers.count ? Int(entry.contentBytes) : nil)

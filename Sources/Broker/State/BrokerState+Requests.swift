@@ -44,8 +44,21 @@ extension BrokerState {
                 names, timeoutMilliseconds: timeout, acknowledges: acknowledges, session, origin: origin, now: now)
             return nil
         case .topicCreate, .topicSet, .topicDelete, .subscriptionCreate, .subscriptionSet, .subscriptionDelete,
-            .deadRedrive, .deadPurge, .keyRelease:
+            .keyRelease:
             return try administer(request)
+        case .deadRedrive(let name, let selection, let rate):
+            return rate == 0 || selection.isDryRun
+                ? try sweep(name, selection, isRedrive: true, origin)
+                : try startJob(name, selection, rate: rate, now: now)
+        case .deadPurge(let name, let selection): return try sweep(name, selection, isRedrive: false, origin)
+        case .deadJobs: return .deadJobs(jobDescriptions())
+        case .deadJobCancel(let id):
+            try cancelJob(id)
+            return .done
+        case .browse(let name, let query):
+            emit(.answerBrowse(origin, try browse(try existing(name), query, now: now)))
+            return nil
+        case .delete(let name, let ids): return .settled(try delete(ids, from: try existing(name)))
         case .cancel, .reschedule, .scheduleSet, .scheduleDelete, .scheduleList, .schedulePause, .scheduleResume,
             .pause,
             .resume:
@@ -96,12 +109,6 @@ extension BrokerState {
             try record([.subscriptionSet(id, settings)])
         case .subscriptionDelete(let name):
             try deleteSubscription(name)
-        case .deadRedrive(let name, let ids):
-            let (subscription, dead) = try deadLetters(name, ids)
-            return .count(try recordInPieces(dead) { .redriven(subscription.id, $0) })
-        case .deadPurge(let name, let ids):
-            let (subscription, dead) = try deadLetters(name, ids)
-            return .count(try recordInPieces(dead) { .purged(subscription.id, $0) })
         case .keyRelease(let name, let keys): return .count(try release(keys, of: try existing(name)))
         default: throw BrokerError(.unsupported, "this is no request of administration")
         }
@@ -131,18 +138,6 @@ extension BrokerState {
             done += piece.count
         }
         return UInt64(done)
-    }
-
-    private func deadLetters(
-        _ name: SubscriptionName, _ ids: [MessageID]
-    ) throws(BrokerError) -> (Subscription, [MessageID]) {
-        let subscription = try existing(name)
-        if ids.isEmpty { return (subscription, subscription.deadLetters()) }
-        let distinct = Set(ids).sorted()
-        for id in distinct where !subscription.dead.contains(id) {
-            throw BrokerError(.messageUnknown, "\(name) has no dead letter \(id); nothing was changed")
-        }
-        return (subscription, distinct)
     }
 
     func endConsumers(of subscription: Subscription) {

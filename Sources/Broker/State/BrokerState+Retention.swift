@@ -94,13 +94,7 @@ extension BrokerState {
         guard let entry = messages[published.id], entry.address == address, let topic = topics[published.topic]
         else { return [] }
         let records = topic.subscriptions.filter { $0.owes(published.id, entry) }.map { subscription in
-            let slot = subscription.slots[published.id]
-            var readyAt: WallTime?
-            if case .delayed(let until)? = slot?.place { readyAt = until }
-            return SlotRecord(
-                subscription: subscription.id, attempts: slot?.attempts ?? 0, deliveries: slot?.deliveries ?? 0,
-                deaths: slot?.deaths ?? 0, redrives: slot?.redrives ?? 0, lastError: slot?.lastError, readyAt: readyAt,
-                deathReason: slot?.deathReason, deadAt: slot?.deadAt)
+            (subscription.slots[published.id] ?? Slot(place: .ready)).record(of: subscription.id)
         }
         // It may have been rescheduled.
         let deliverAt = extras[published.id]?.deliverAt
@@ -138,6 +132,6 @@ extension BrokerState {
             }
             facts += pauseFacts(of: topic)
         }
-        return facts + scheduleFacts()
+        return facts + scheduleFacts() + jobs.map { .jobStarted($0.record) }
     }
 }

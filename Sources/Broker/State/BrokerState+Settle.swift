@@ -57,7 +57,9 @@ extension BrokerState {
             case .ack, .release: 0
             case .fail(let text, _), .reject(let text): min(text.utf8.count, 1024)
             }
-        let bytes = plan.unfreeingBytes + textBytes + Self.settleBytes + parkingBytes(lease.subscription)
+        let consumerBytes = verdict == .ack ? 0 : consumer(of: lease)?.utf8.count ?? 0
+        let bytes =
+            plan.unfreeingBytes + textBytes + consumerBytes + Self.settleBytes + parkingBytes(lease.subscription)
         if verdict != .ack && !leavesRoomForAcks(bytes) {
             throw BrokerError(.diskFull, "the disk is full and what is left is for acks; the lease stays")
         }
@@ -98,7 +100,7 @@ extension BrokerState {
                 let lease = try self.lease(settlement.lease, of: session, now: now)
                 try add(settlement.verdict, of: lease, to: &settles, now: now)
             } catch {
-                throw error.about("settle \(index + 1) of \(settlements.count)")
+                throw error.about("settle \(index + 1) of \(settlements.count) (lease \(settlement.lease))")
             }
         }
         var plan = PublishPlan()
@@ -151,83 +153,15 @@ extension BrokerState {
         case .release(let after):
             if let expired = expiry(of: lease, now: now) { return expired }
             return .returned(
-                id, lease.message, readyAt: steady(now).adding(milliseconds: bounded(after ?? 0)),
-                countsAttempt: false, isDeath: false, error: nil)
+                id, lease.message,
+                Return(
+                    readyAt: steady(now).adding(milliseconds: bounded(after ?? 0)), countsAttempt: false,
+                    isDeath: false, error: nil, consumer: consumer(of: lease), at: now.wall))
         case .reject(let reason):
             return .died(
-                id, lease.message, reason: "rejected: \(clipped(reason))", error: nil, isDeath: false, at: now.wall)
+                id, lease.message,
+                Death(reason: .rejected, words: clipped(reason), consumer: consumer(of: lease), at: now.wall))
         }
-    }
-
-    /// The one retry policy: for a failure, an expired lease and a lost connection.
-    private func retry(_ lease: Lease, error: String, after: Int64?, isDeath: Bool, now: Now) -> Fact {
-        if let expired = expiry(of: lease, error: error, now: now) { return expired }
-        let id = lease.subscription.id
-        let error = clipped(error)
-        let settings = lease.subscription.settings
-        let slot = lease.subscription.slots[lease.message]
-        let attempts = slot?.attempts ?? 1
-        let deaths = UInt32(slot?.deaths ?? 0)
-        if isDeath && deaths + 1 >= settings.poisonDeathsMax {
-            return .died(id, lease.message, reason: "poison", error: error, isDeath: true, at: now.wall)
-        }
-        if attempts >= settings.attemptsMax {
-            return .died(id, lease.message, reason: "attempts", error: error, isDeath: isDeath, at: now.wall)
-        }
-        let delay = after.map(bounded) ?? backoff(attempt: attempts, settings)
-        if isTooLate(lease.message, after: delay, settings, now: now) {
-            return .died(id, lease.message, reason: "age", error: error, isDeath: isDeath, at: now.wall)
-        }
-        return .returned(
-            id, lease.message, readyAt: steady(now).adding(milliseconds: delay), countsAttempt: true, isDeath: isDeath,
-            error: error)
-    }
-
-    /// A leased message that comes back after its time is over then; it keeps the error.
-    private func expiry(of lease: Lease, error: String? = nil, now: Now) -> Fact? {
-        guard let entry = messages[lease.message], isExpired(lease.message, entry, in: lease.subscription, now: now)
-        else { return nil }
-        lease.subscription.expired += 1
-        if lease.subscription.topic.settings.expired == .drop { return .purged(lease.subscription.id, [lease.message]) }
-        return .died(
-            lease.subscription.id, lease.message, reason: "expired", error: error.map(clipped), isDeath: false,
-            at: now.wall)
-    }
-
-    private func isTooLate(
-        _ id: MessageID, after delay: Int64, _ settings: DeliverySettings, now: Now
-    ) -> Bool {
-        guard settings.retryAgeMaxMilliseconds > 0, let published = messages[id]?.publishedAt else { return false }
-        return published.adding(milliseconds: settings.retryAgeMaxMilliseconds) < now.wall.adding(milliseconds: delay)
-    }
-
-    /// - Parameter attempt: 1 after the first failure.
-    private func backoff(attempt: UInt32, _ settings: DeliverySettings) -> Int64 {
-        switch settings.backoff {
-        case .exponential: return exponential(attempt: attempt, settings)
-        case .linear:
-            let (grown, overflow) = settings.backoffBaseMilliseconds.multipliedReportingOverflow(by: Int64(attempt))
-            return overflow ? settings.backoffCapMilliseconds : min(grown, settings.backoffCapMilliseconds)
-        case .list:
-            let list = settings.backoffList
-            return list.isEmpty ? 0 : list[min(Int(max(attempt, 1)) - 1, list.count - 1)]
-        }
-    }
-
-    /// Full jitter: uniform in 0…min(cap, base·2ⁿ), n counted from the first failure. Source: "Exponential Backoff And
-    /// Jitter", AWS Architecture Blog, 2015.
-    private func exponential(attempt: UInt32, _ settings: DeliverySettings) -> Int64 {
-        let doublings = Int64(min(max(attempt, 1) - 1, 40))
-        let (grown, overflow) = settings.backoffBaseMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
-        let ceiling = overflow ? settings.backoffCapMilliseconds : min(grown, settings.backoffCapMilliseconds)
-        return ceiling <= 0 ? 0 : Int64.random(in: 0...ceiling, using: &random)
-    }
-
-    func bounded(_ milliseconds: Int64) -> Int64 { min(max(milliseconds, 0), 366 * 86_400_000) }
-
-    /// Errors and reasons are kept to 1024 bytes.
-    private func clipped(_ text: String) -> String {
-        text.utf8.count <= 1024 ? text : text.clipped(toBytes: 1021) + "…"
     }
 
     /// Takes the lease out of every index and gives its consumer the credit back.
@@ -246,7 +180,8 @@ extension BrokerState {
     /// later.
     func abandon(_ lease: Lease, error: String, now: Now) {
         let fact = retry(lease, error: error, after: nil, isDeath: true, now: now)
-        let bytes = error.utf8.count + Self.settleBytes + parkingBytes(lease.subscription)
+        let textBytes = error.utf8.count + (consumer(of: lease)?.utf8.count ?? 0)
+        let bytes = textBytes + Self.settleBytes + parkingBytes(lease.subscription)
         if !leavesRoomForAcks(bytes) || !recordReserved([fact]) {
             setDeadline(of: lease.id, to: now.monotonic + 1_000)
         }
@@ -305,7 +240,8 @@ extension BrokerState {
         if let wait = nextExpiry(now: now) { waits.append(wait) }
         if let first = wakes.first { waits.append(first.time - now.monotonic) }
         if !stalled.isEmpty { waits.append(1_000) }
-        if !unfinished.isEmpty { waits.append(0) }
+        if !unfinished.isEmpty || !sweeps.isEmpty { waits.append(0) }
+        if !isDraining { for job in jobs { waits.append(job.wait(now: now.monotonic)) } }
         return waits.min().map { max($0, 0) }
     }
 

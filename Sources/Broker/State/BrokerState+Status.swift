@@ -29,6 +29,7 @@ extension BrokerState {
         status.figures += pauseFigures(of: subscription)
         status.figures.add("expired", subscription.expired)
         status.figures += dispatchFigures(of: subscription)
+        if subscription.isAlarmed { status.figures.append(Figure("dead_alarm", 1)) }
         return status
     }
 
@@ -46,6 +47,7 @@ extension BrokerState {
         status.published = totals.published
         status.delivered = totals.delivered
         status.acknowledged = totals.acknowledged
+        if alarmCount > 0 { status.figures.append(Figure("alarms", Int64(alarmCount))) }
         return status
     }
 
@@ -88,9 +90,9 @@ extension BrokerState {
         for id in subscription.deadLetters(from: from, limit: Page.messagesMax) {
             guard let entry = messages[id], let slot = subscription.slots[id] else { continue }
             let notice = Notice(
-                id: id, subscription: subscription.name, attempt: slot.attempts, redrives: UInt32(slot.redrives),
-                lastError: slot.lastError, deathReason: slot.deathReason,
-                deadAt: slot.deadAt ?? entry.publishedAt, address: entry.address)
+                id: id, subscription: subscription.name, attempt: slot.attempts, deliveries: slot.deliveries,
+                redrives: UInt32(slot.redrives), lastError: slot.lastError, lastConsumer: slot.lastConsumer,
+                failedAt: slot.failedAt, grave: slot.grave, address: entry.address)
             if !page.add(notice, bytes: entry.bytes, limit: limit) { break }
         }
         return page.notices

@@ -70,6 +70,14 @@ final class BrokerState {
     var expiry = Expiry()
     /// Wall clock minus monotonic clock at the first look at both.
     private var wallShift: Int64?
+    /// Redrives and purges by filter that have begun; see ``Grave/sweep``.
+    var sweepCount: UInt64 = 0
+    /// Redrives and purges that go on in the next turns, the oldest first.
+    var sweeps: [DeadSweep] = []
+    /// By their ids.
+    var jobs: [RedriveJob] = []
+    /// Subscriptions with more dead letters than they may have.
+    var alarmCount = 0
     /// Verdicts that are still to come, over all subscriptions; each has log space reserved.
     var owedCount = 0
     var delayedCount = 0

@@ -195,7 +195,10 @@ extension BrokerState {
         try record(
             leases.map { lease in
                 .returned(
-                    subscription.id, lease.message, readyAt: readyAt, countsAttempt: true, isDeath: false, error: nil)
+                    subscription.id, lease.message,
+                    Return(
+                        readyAt: readyAt, countsAttempt: true, isDeath: false, error: nil, consumer: consumer.name,
+                        at: now.wall))
             })
         forget(consumer, of: group(of: subscription))
         advance(now: now)

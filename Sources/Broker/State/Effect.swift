@@ -11,8 +11,11 @@ struct Notice: Hashable, Sendable {
     var deliveries: UInt32 = 0
     var redrives: UInt32 = 0
     var lastError: String?
-    var deathReason: String?
-    var deadAt = WallTime(milliseconds: 0)
+    /// These three for dead letters.
+    var lastConsumer: String?
+    var failedAt: [WallTime] = []
+    var grave: Grave?
+    var deathReason: String? { grave?.text }
     let address: RecordAddress
     /// Of the message's record, roughly; 0 when nobody asks.
     var bytes: UInt32 = 0
@@ -25,6 +28,8 @@ enum Effect: Hashable, Sendable {
     case answerPop(Origin, Notice)
     case answerPeek(Origin, [Notice])
     case answerDead(Origin, [Notice])
+    case answerBrowse(Origin, BrowseNotices)
+    case deadAlarm(DeadAlarm)
     /// The next reply of a Redis connection.
     case answerRedis(SessionID, RedisReply)
     /// A Redis connection that waits ends without a reply, so that its client connects again.

@@ -62,7 +62,7 @@ extension BrokerState {
     func expiry(of id: MessageID, in subscription: Subscription, now: Now) -> Fact {
         subscription.topic.settings.expired == .drop
             ? .purged(subscription.id, [id])
-            : .died(subscription.id, id, reason: "expired", error: nil, isDeath: false, at: now.wall)
+            : .died(subscription.id, id, Death(reason: .expired, at: now.wall))
     }
 
     /// - Returns: False when the log has no room for it now.

@@ -39,9 +39,12 @@ struct SlotRecord: Hashable, Sendable {
     let deaths: UInt16
     let redrives: UInt16
     let lastError: String?
+    let lastConsumer: String?
+    /// When its attempts failed: the last ones, the oldest first.
+    let failedAt: [WallTime]
     let readyAt: WallTime?
-    let deathReason: String?
-    let deadAt: WallTime?
+    /// Nil: it is not dead.
+    let grave: Grave?
 }
 
 struct DedupEntry: Hashable, Sendable {
@@ -71,10 +74,9 @@ enum Fact: Hashable, Sendable {
     case acknowledged(SubscriptionID, [MessageID])
     /// Handed to a consumer. Logged with the next batch; nobody waits for it.
     case attempted(SubscriptionID, [MessageID])
-    /// Back to waiting. `countsAttempt` is false for a release; `isDeath` is true when the consumer gave no verdict.
-    case returned(
-        SubscriptionID, MessageID, readyAt: WallTime, countsAttempt: Bool, isDeath: Bool, error: String?)
-    case died(SubscriptionID, MessageID, reason: String, error: String?, isDeath: Bool, at: WallTime)
+    /// Back to waiting.
+    case returned(SubscriptionID, MessageID, Return)
+    case died(SubscriptionID, MessageID, Death)
     case redriven(SubscriptionID, [MessageID])
     case purged(SubscriptionID, [MessageID])
     /// A live message written again further on, so that the segment of its first record can be recycled.
@@ -85,6 +87,10 @@ enum Fact: Hashable, Sendable {
     case deduplicated(TopicID, [DedupEntry])
     /// The next ids are at least these; stands before the records that named them are recycled.
     case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)
+    /// For a job that exists: how far it is.
+    case jobStarted(JobRecord)
+    case jobMoved(UInt64, next: MessageID, moved: UInt64)
+    case jobEnded(UInt64)
     /// Taken back: over for every subscription that has not given up on it.
     case cancelled([MessageID])
     case rescheduled(MessageID, deliverAt: WallTime)

@@ -83,6 +83,9 @@ extension Fact {
         case .restated: 13
         case .deduplicated: 14
         case .counted: 15
+        case .jobStarted: 16
+        case .jobMoved: 17
+        case .jobEnded: 18
         case .rescheduled: 19
         case .cancelled: 20
         case .scheduleDefined: 21
@@ -118,19 +121,14 @@ extension Fact {
             .purged(let id, let messages):
             writer.u32(id.rawValue)
             writer.ranges(messages)
-        case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
+        case .returned(let id, let message, let back):
             writer.u32(id.rawValue)
             writer.u64(message.rawValue)
-            writer.i64(readyAt.milliseconds)
-            writer.u8((countsAttempt ? 1 : 0) | (isDeath ? 2 : 0))
-            writer.optionalText(error)
-        case .died(let id, let message, let reason, let error, let isDeath, let at):
+            writer.returned(back)
+        case .died(let id, let message, let death):
             writer.u32(id.rawValue)
             writer.u64(message.rawValue)
-            writer.text(reason)
-            writer.optionalText(error)
-            writer.u8(isDeath ? 1 : 0)
-            writer.i64(at.milliseconds)
+            writer.death(death)
         case .restated(let message, let slots):
             writer.message(message)
             writer.u32(UInt32(slots.count))
@@ -149,6 +147,12 @@ extension Fact {
             writer.u64(message.rawValue)
             writer.u32(topic.rawValue)
             writer.u32(subscription.rawValue)
+        case .jobStarted(let job): writer.job(job)
+        case .jobMoved(let id, let next, let moved):
+            writer.u64(id)
+            writer.u64(next.rawValue)
+            writer.u64(moved)
+        case .jobEnded(let id): writer.u64(id)
         case .cancelled(let messages): writer.ranges(messages)
         case .rescheduled(let message, let deliverAt):
             writer.u64(message.rawValue)
@@ -189,12 +193,8 @@ extension Fact {
         case 6: self = .published(try reader.message())
         case 7: self = .acknowledged(try reader.subscriptionID(), try reader.ranges())
         case 8: self = .attempted(try reader.subscriptionID(), try reader.ranges())
-        case 9: self = try .returned(reading: &reader)
-        case 10:
-            self = .died(
-                try reader.subscriptionID(), try reader.messageID(), reason: try reader.text("reason"),
-                error: try reader.optionalText("error"), isDeath: try reader.flag("is a death"),
-                at: try reader.time("at"))
+        case 9: self = .returned(try reader.subscriptionID(), try reader.messageID(), try reader.returned())
+        case 10: self = .died(try reader.subscriptionID(), try reader.messageID(), try reader.death())
         case 11: self = .redriven(try reader.subscriptionID(), try reader.ranges())
         case 12: self = .purged(try reader.subscriptionID(), try reader.ranges())
         case 13:
@@ -216,6 +216,10 @@ extension Fact {
             self = .counted(
                 nextMessage: try reader.messageID(), nextTopic: try reader.topicID(),
                 nextSubscription: try reader.subscriptionID())
+        case 16: self = .jobStarted(try reader.job())
+        case 17:
+            self = .jobMoved(try reader.u64("job"), next: try reader.messageID(), moved: try reader.u64("moved"))
+        case 18: self = .jobEnded(try reader.u64("job"))
         case 19: self = .rescheduled(try reader.messageID(), deliverAt: try reader.time("deliver-at"))
         case 20: self = .cancelled(try reader.ranges())
         case 21: self = .scheduleDefined(try reader.schedule(), try reader.progress())
@@ -249,15 +253,5 @@ extension Fact {
         let start = try reader.startPosition()
         let isAsked = try reader.flag("origin")
         return .subscriptionDefined(id, topic, name: name, start: start, isAsked ? .asked : .implicit)
-    }
-
-    private static func returned(reading reader: inout ByteReader) throws(FactCodec.Malformed) -> Fact {
-        let id = try reader.subscriptionID()
-        let message = try reader.messageID()
-        let readyAt = try reader.time("ready at")
-        let flags = try reader.u8("flags")
-        return .returned(
-            id, message, readyAt: readyAt, countsAttempt: flags & 1 != 0, isDeath: flags & 2 != 0,
-            error: try reader.optionalText("error"))
     }
 }

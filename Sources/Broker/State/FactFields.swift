@@ -22,9 +22,11 @@ extension ByteWriter {
         u16(slot.deaths)
         u16(slot.redrives)
         optionalText(slot.lastError)
+        optionalText(slot.lastConsumer)
+        u32(UInt32(slot.failedAt.count))
+        for time in slot.failedAt { i64(time.milliseconds) }
         optionalTime(slot.readyAt)
-        optionalText(slot.deathReason)
-        optionalTime(slot.deadAt)
+        grave(slot.grave)
     }
 
     mutating func optionalTime(_ time: WallTime?) {
@@ -113,8 +115,8 @@ extension ByteReader {
         SlotRecord(
             subscription: try subscriptionID(), attempts: try u32("attempts"), deliveries: try u32("deliveries"),
             deaths: try u16("deaths"), redrives: try u16("redrives"), lastError: try optionalText("last error"),
-            readyAt: try optionalTime("ready at"), deathReason: try optionalText("death reason"),
-            deadAt: try optionalTime("dead at"))
+            lastConsumer: try optionalText("last consumer"), failedAt: try times("failed at"),
+            readyAt: try optionalTime("ready at"), grave: try grave())
     }
 
     mutating func ranges() throws(Malformed) -> [MessageID] {

@@ -24,16 +24,17 @@ package enum LogDescription {
         case .published(let message): "published \(describe(message))"
         case .acknowledged(let id, let messages): "subscription \(id.rawValue) acknowledged \(ranges(messages))"
         case .attempted(let id, let messages): "subscription \(id.rawValue) delivered \(ranges(messages))"
+        case .returned(let id, let message, let back):
+            "subscription \(id.rawValue): \(message) \(back.countsAttempt ? "failed" : "released")"
+                + (back.isDeath ? " without a verdict" : "") + by(back.consumer)
+                + " at \(back.at.milliseconds), ready at \(back.readyAt.milliseconds)"
+                + (back.error.map { ": \($0)" } ?? "")
+        case .died(let id, let message, let death):
+            "subscription \(id.rawValue) gave up on \(message)\(by(death.consumer)) at \(death.at.milliseconds): "
+                + death.reason.text(death.words) + (death.error.map { ": \($0)" } ?? "")
         case .handed(let id, let messages, let consumer):
             "subscription \(id.rawValue) delivered \(ranges(messages)) to \(consumer)"
         case .clocked(let time): "at \(time.milliseconds)"
-        case .returned(let id, let message, let readyAt, let countsAttempt, let isDeath, let error):
-            "subscription \(id.rawValue): \(message) \(countsAttempt ? "failed" : "released")"
-                + (isDeath ? " without a verdict" : "") + ", ready at \(readyAt.milliseconds)"
-                + (error.map { ": \($0)" } ?? "")
-        case .died(let id, let message, let reason, let error, _, let at):
-            "subscription \(id.rawValue) gave up on \(message) at \(at.milliseconds): \(reason)"
-                + (error.map { ": \($0)" } ?? "")
         case .redriven(let id, let messages): "subscription \(id.rawValue): redriven \(ranges(messages))"
         case .purged(let id, let messages): "subscription \(id.rawValue): purged \(ranges(messages))"
         case .restated(let message, let slots):
@@ -41,6 +42,11 @@ package enum LogDescription {
         case .keyParked(let id, let key, let message): "subscription \(id.rawValue): \(message) parks the key \(key)"
         case .keyReleased(let id, let keys): "subscription \(id.rawValue): \(keys.count) keys released"
         case .deduplicated(let topic, let entries): "topic \(topic.rawValue) remembers \(entries.count) dedup ids"
+        case .jobStarted(let job):
+            "redrive \(job.id) of subscription \(job.subscription.rawValue), \(job.rate) in a second, has moved "
+                + "\(job.moved), goes on at \(job.next)"
+        case .jobMoved(let id, let next, let moved): "redrive \(id) has moved \(moved), goes on at \(next)"
+        case .jobEnded(let id): "redrive \(id) ended"
         case .counted(let message, let topic, let subscription):
             "ids go on at message \(message), topic \(topic.rawValue), subscription \(subscription.rawValue)"
         case .cancelled(let messages): "cancelled \(ranges(messages))"
@@ -53,6 +59,7 @@ package enum LogDescription {
         }
     }
 
+    private static func by(_ consumer: String?) -> String { consumer.map { " by \($0)" } ?? "" }
     private static func describe(_ schedule: Schedule, _ progress: ScheduleProgress) -> String {
         "schedule \(schedule.name) to \(schedule.topic) at `\(schedule.cron)` in \(schedule.zone), "
             + "\(schedule.missed) of missed ticks\(schedule.isPaused ? ", paused" : ""), "

@@ -61,6 +61,8 @@ final class Subscription {
     /// Pops that wait, longest first.
     var waiting: [WaitingPop] = []
     var isDirty = false
+    /// It has more dead letters than its `dead_max`, and that was told.
+    var isAlarmed = false
     /// Its consumers as Redis clients name them; nil until one of them comes.
     var group: ConsumerGroup?
 

@@ -127,8 +127,8 @@ import Testing
             var asked: [(UInt32, Request)] = []
             for _ in 0..<3 { asked.append(try $0.expect()) }
             for (correlation, request) in asked.reversed() {
-                guard case .deadPurge(_, let ids) = request else { continue }
-                try $0.send(.response(correlation, .count(ids[0].rawValue)))
+                guard case .deadPurge(_, let selection) = request else { continue }
+                try $0.send(.response(correlation, .count(selection.ids[0].rawValue)))
             }
             _ = try $0.nextRequest()
         } client: { client in

@@ -117,11 +117,20 @@ import Testing
             .deadLetters(
                 (3...5).filter { $0 >= from.rawValue }.map { id in
                     DeadLetter(
-                        id: MessageID(rawValue: id), subscription: name, reason: "attempts", lastError: nil,
-                        attempts: 1, redrives: 0, publishedAt: WallTime(milliseconds: 0),
+                        id: MessageID(rawValue: id), subscription: name, code: .attempts, reason: "attempts",
+                        lastError: nil, attempts: 1, redrives: 0, publishedAt: WallTime(milliseconds: 0),
                         deadAt: WallTime(milliseconds: 0), headers: [], body: [])
                 })
-        case .deadPurge(_, let ids), .deadRedrive(_, let ids): .count(UInt64(ids.count))
+        case .deadPurge(_, let selection), .deadRedrive(_, let selection, rate: 0):
+            selection.ids.contains { $0.rawValue > 5 }
+                ? .refused(BrokerError(.messageUnknown, "orders@mail has no dead letter 9; nothing was changed"))
+                : .count(selection.ids.isEmpty ? 3 : UInt64(selection.ids.count))
+        case .deadRedrive(let name, let selection, let rate):
+            .deadJobs([
+                DeadJob(
+                    id: 12, subscription: name, selection: selection, rate: rate, startedAt: WallTime(milliseconds: 0),
+                    moved: 0)
+            ])
         default: .refused(BrokerError(.unsupported, "\(request)"))
         }
     }
@@ -205,21 +214,78 @@ import Testing
         #expect(result.code == (options == ["--dry-run"] ? 0 : 64))
         let text = options == ["--dry-run"] ? result.output : result.error
         #expect(text.contains("purge 3 dead letters of orders@mail"))
-        #expect(broker.requests.allSatisfy { if case .deadList = $0 { true } else { false } })
+        #expect(
+            broker.requests.allSatisfy { if case .deadPurge(_, let chosen) = $0 { chosen.isDryRun } else { false } })
     }
 
-    @Test("With --force the letters that were counted are purged, no others") func forced() async throws {
+    @Test("With --force it is one request") func forced() async throws {
         let broker = try BrokerDouble(answer: Self.lettered)
         let result = try await Brokerctl.run(["dead", "purge", "orders@mail", "--force", "-b", broker.url])
         #expect(result.output == "purged 3 dead letters of orders@mail\n")
-        #expect(broker.requests.last == .deadPurge(.mail, [3, 4, 5].map { MessageID(rawValue: $0) }))
+        #expect(broker.requests == [.deadPurge(.mail, [])])
     }
 
     @Test("A named letter that is none is refused before anything is done") func unknownLetter() async throws {
         let broker = try BrokerDouble(answer: Self.lettered)
         let result = try await Brokerctl.run(["dead", "redrive", "orders@mail", "4", "9", "-b", broker.url])
         #expect(result.code == 65)
-        #expect(result.error.contains("message 9 is no dead letter of orders@mail"))
-        #expect(broker.requests.allSatisfy { if case .deadList = $0 { true } else { false } })
+        #expect(result.error.contains("orders@mail has no dead letter 9"))
+        #expect(broker.requests == [.deadRedrive(.mail, [MessageID(rawValue: 4), MessageID(rawValue: 9)])])
+    }
+
+    @Test("What is given chooses dead letters; with a rate the redrive is a job") func chosen() async throws {
+        let broker = try BrokerDouble(answer: Self.lettered)
+        let choice = ["--reason", "poison", "--reason", "age", "--error", "451", "--header", "a=b=c", "--key", "k"]
+        let words = ["dead", "redrive", "orders@mail", "-b", broker.url, "-n", "7"] + choice
+        var wanted = DeadSelection()
+        wanted.reasons = [.poison, .age]
+        wanted.errorContains = "451"
+        wanted.headers = [Header("a", "b=c")]
+        wanted.orderingKey = "k"
+        wanted.limit = 7
+        #expect(try await Brokerctl.run(words).output == "redrove 3 dead letters of orders@mail\n")
+        #expect(broker.requests.last == .deadRedrive(.mail, wanted))
+        let other = try BrokerDouble(answer: Self.lettered)
+        let job = try await Brokerctl.run(words.map { $0 == broker.url ? other.url : $0 } + ["--rate", "50"])
+        #expect(job.output == "redrive 12 of orders@mail goes on, 50 in a second\n")
+        #expect(other.requests.last == .deadRedrive(.mail, wanted, rate: 50))
+        let wrong = try await Brokerctl.run(words + ["--reason", "tired"])
+        #expect(wrong.code == 64)
+        #expect(wrong.error.contains("`tired` is no reason"))
+    }
+
+    @Test("A browse goes from page to page until it has its limit") func browse() async throws {
+        let broker = try BrokerDouble { request in
+            guard case .browse(let name, let query) = request else {
+                return .refused(BrokerError(.unsupported, "\(request)"))
+            }
+            // Every other page finds nothing.
+            let from = query.from.rawValue
+            let message = Delivery(
+                consumer: ConsumerID(rawValue: 0), lease: LeaseID(rawValue: 0), leaseMilliseconds: 0, id: query.from,
+                subscription: name, attempt: 1, publishedAt: WallTime(milliseconds: 0), body: [])
+            let found = BrowsedMessage(message: message, state: .leased, holder: "mail-1", leaseMilliseconds: 30_000)
+            return .browsed(
+                BrowsePage(messages: from % 2 == 0 ? [] : [found], next: MessageID(rawValue: from + 1)))
+        }
+        let result = try await Brokerctl.run(
+            ["browse", "orders@mail", "-b", broker.url, "--state", "leased", "-n", "2", "--newer-than", "1h"])
+        #expect(result.code == 0, "\(result.error)")
+        #expect(result.output.contains("mail-1, for 30s"))
+        #expect(result.output.hasSuffix("…and more: raise --limit\n"))
+        #expect(broker.requests.count == 4)
+        let wrong = try await Brokerctl.run(["browse", "orders@mail", "--state", "lost", "-b", broker.url])
+        #expect(wrong.code == 64)
+    }
+
+    @Test("A delete asks, says what is gone, and fails with the first refusal") func delete() async throws {
+        let broker = try BrokerDouble { _ in .settled([nil, BrokerError(.messageLeased, "message 2 is leased")]) }
+        let unasked = try await Brokerctl.run(["delete", "orders@mail", "1", "2", "-b", broker.url])
+        #expect(unasked.code == 64)
+        #expect(broker.requests.isEmpty)
+        let result = try await Brokerctl.run(["delete", "orders@mail", "1", "2", "--force", "-b", broker.url])
+        #expect(result.output == "deleted 1 messages of orders@mail\n")
+        #expect(result.error == "brokerctl: MESSAGE_LEASED (111): message 2 is leased\n")
+        #expect(result.code == 75)
     }
 }

@@ -91,8 +91,10 @@ import Testing
 
     @Test("Dead letters say why; the list says when there are more") func deadLetters() throws {
         let letter = DeadLetter(
-            id: MessageID(rawValue: 4), subscription: .mail, reason: "attempts", lastError: "smtp 451", attempts: 10,
-            redrives: 1, publishedAt: WallTime(milliseconds: 0), deadAt: WallTime(milliseconds: 1000), headers: [],
+            id: MessageID(rawValue: 4), subscription: .mail, code: .attempts, reason: "attempts",
+            lastError: "smtp 451", lastConsumer: "mail-1", attempts: 10, deliveries: 11, redrives: 1,
+            attemptTimes: [WallTime(milliseconds: 1000)], publishedAt: WallTime(milliseconds: 0),
+            deadAt: WallTime(milliseconds: 1000), headers: [],
             body: Array("{}".utf8))
         let report = DeadListReport(subscription: "orders@mail", dead: [DeadLetterReport(letter)], hasMore: true)
         #expect(
@@ -104,11 +106,13 @@ import Testing
                 """)
         #expect(
             try JSON.text(report)
-                == #"{"dead":[{"attempts":10,"body":{"text":"{}"},"dead_at":"1970-01-01T00:00:01.000Z","headers":{},"#
-                + #""id":4,"last_error":"smtp 451","published_at":"1970-01-01T00:00:00.000Z","reason":"attempts","#
-                + #""redrives":1,"subscription":"orders@mail"}],"has_more":true,"schema":1,"#
-                + #""subscription":"orders@mail"}"#)
-        #expect(DeadLetterReport(letter).text(.plain).contains("last error    smtp 451\n"))
+                == #"{"dead":[{"attempts":10,"body":{"text":"{}"},"dead_at":"1970-01-01T00:00:01.000Z","#
+                + #""deliveries":11,"failed_at":["1970-01-01T00:00:01.000Z"],"headers":{},"id":4,"#
+                + #""last_consumer":"mail-1","last_error":"smtp 451","priority":4,"#
+                + #""published_at":"1970-01-01T00:00:00.000Z","#
+                + #""reason":"attempts","reason_code":"attempts","redrives":1,"subscription":"orders@mail"}],"#
+                + #""has_more":true,"schema":1,"subscription":"orders@mail"}"#)
+        #expect(DeadLetterReport(letter).text(.plain).contains("last error     smtp 451\n"))
     }
 
     @Test("Times are read as they are written, with and without milliseconds") func times() {

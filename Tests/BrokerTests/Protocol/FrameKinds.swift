@@ -6,7 +6,8 @@ enum RequestKind: CaseIterable {
     case hello, ping, publish, commit, subscribe, credit, unsubscribe, settle, extend, pop
     case topicCreate, topicSet, topicDelete, topicList
     case subscriptionCreate, subscriptionSet, subscriptionDelete
-    case status, peek, deadList, deadRedrive, deadPurge
+    case status, peek, deadList, deadRedrive, deadPurge, deadJobs, deadJobCancel
+    case browse, delete
     case cancel, reschedule, scheduleSet, scheduleDelete, scheduleList, schedulePause, scheduleResume, pause, resume
     case keyList, keyRelease
     case history
@@ -35,6 +36,10 @@ enum RequestKind: CaseIterable {
         case .deadList: self = .deadList
         case .deadRedrive: self = .deadRedrive
         case .deadPurge: self = .deadPurge
+        case .deadJobs: self = .deadJobs
+        case .deadJobCancel: self = .deadJobCancel
+        case .browse: self = .browse
+        case .delete: self = .delete
         case .cancel: self = .cancel
         case .reschedule: self = .reschedule
         case .scheduleSet: self = .scheduleSet
@@ -53,6 +58,7 @@ enum RequestKind: CaseIterable {
 
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+    case browsed, deadJobs
     case schedules
     case keys
     case history
@@ -71,6 +77,8 @@ enum ResponseKind: CaseIterable {
         case .messages: self = .messages
         case .deadLetters: self = .deadLetters
         case .count: self = .count
+        case .browsed: self = .browsed
+        case .deadJobs: self = .deadJobs
         case .schedules: self = .schedules
         case .keys: self = .keys
         case .history: self = .history

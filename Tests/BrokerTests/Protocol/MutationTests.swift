@@ -96,7 +96,10 @@ import Testing
         case .settle(let settlements): settlements.count
         case .extend(let leases, _): leases.count
         case .pop(let subscriptions, _, _): subscriptions.count
-        case .deadRedrive(_, let ids), .deadPurge(_, let ids): ids.count
+        case .deadRedrive(_, let selection, _), .deadPurge(_, let selection):
+            selection.ids.count + selection.headers.count
+        case .browse(_, let query): query.headers.count
+        case .delete(_, let ids): ids.count
         default: 1
         }
     }
@@ -109,6 +112,8 @@ import Testing
         case .topics(let topics): topics.count
         case .messages(let messages): messages.count
         case .deadLetters(let letters): letters.count
+        case .browsed(let page): page.messages.count
+        case .deadJobs(let jobs): jobs.count
         default: 1
         }
     }

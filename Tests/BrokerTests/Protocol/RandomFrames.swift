@@ -28,10 +28,10 @@ struct RandomFrames {
 
     mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
     mutating func flip() -> Bool { Bool.random(using: &random) }
-    private mutating func pick<Element>(_ values: [Element]) -> Int { number(0...(values.count - 1)) }
+    mutating func pick<Element>(_ values: [Element]) -> Int { number(0...(values.count - 1)) }
 
     /// Small ones, all of them, and the edges.
-    private mutating func anyNumber<Number: FixedWidthInteger>() -> Number {
+    mutating func anyNumber<Number: FixedWidthInteger>() -> Number {
         switch number(0...5) {
         case 0: .min
         case 1: .max
@@ -40,13 +40,13 @@ struct RandomFrames {
         }
     }
 
-    private mutating func list<Element>(_ most: Int = 4, _ make: (inout Self) -> Element) -> [Element] {
+    mutating func list<Element>(_ most: Int = 4, _ make: (inout Self) -> Element) -> [Element] {
         (0..<number(0...most)).map { _ in make(&self) }
     }
 
-    private mutating func maybe<Value>(_ make: (inout Self) -> Value) -> Value? { flip() ? make(&self) : nil }
+    mutating func maybe<Value>(_ make: (inout Self) -> Value) -> Value? { flip() ? make(&self) : nil }
 
-    private mutating func text() -> String {
+    mutating func text() -> String {
         let alphabet = Array("abcdefgh XYZ019.-_@\"\\\n\u{0}äßçЖ漢字🫖e\u{301}")
         return String(list(number(0...9) == 0 ? 400 : 12) { alphabet[$0.pick(alphabet)] })
     }
@@ -62,13 +62,13 @@ struct RandomFrames {
         return name
     }
 
-    private mutating func subscription() -> SubscriptionName {
+    mutating func subscription() -> SubscriptionName {
         SubscriptionName(topic: topic(), name: flip() ? topic().text : SubscriptionName.defaultName)
     }
 
-    private mutating func headers() -> [Header] { list(3) { Header($0.text(), $0.text()) } }
-    private mutating func time() -> WallTime { WallTime(milliseconds: anyNumber()) }
-    private mutating func message() -> MessageID { MessageID(rawValue: anyNumber()) }
+    mutating func headers() -> [Header] { list(3) { Header($0.text(), $0.text()) } }
+    mutating func time() -> WallTime { WallTime(milliseconds: anyNumber()) }
+    mutating func message() -> MessageID { MessageID(rawValue: anyNumber()) }
     private mutating func consumer() -> ConsumerID { ConsumerID(rawValue: anyNumber()) }
     private mutating func span() -> Int64 { max(anyNumber(), 0) }
 
@@ -114,7 +114,7 @@ struct RandomFrames {
         }
     }
 
-    private mutating func delivery() -> Delivery {
+    mutating func delivery() -> Delivery {
         Delivery(
             consumer: consumer(), lease: LeaseID(rawValue: anyNumber()), leaseMilliseconds: anyNumber(), id: message(),
             subscription: subscription(), attempt: anyNumber(), deliveries: anyNumber(), publishedAt: time(),
@@ -124,9 +124,11 @@ struct RandomFrames {
 
     private mutating func deadLetter() -> DeadLetter {
         DeadLetter(
-            id: message(), subscription: subscription(), reason: text(), lastError: maybe { $0.text() },
-            attempts: anyNumber(), redrives: anyNumber(), publishedAt: time(), deadAt: time(), headers: headers(),
-            body: blob())
+            id: message(), subscription: subscription(),
+            code: maybe { DeadReason.allCases[$0.pick(DeadReason.allCases)] },
+            reason: text(), lastError: maybe { $0.text() }, lastConsumer: maybe { $0.text() }, attempts: anyNumber(),
+            deliveries: anyNumber(), redrives: anyNumber(), attemptTimes: list(16) { $0.time() }, publishedAt: time(),
+            deadAt: time(), priority: anyNumber(), orderingKey: maybe { $0.text() }, headers: headers(), body: blob())
     }
 
     private mutating func error() -> BrokerError {
@@ -163,6 +165,7 @@ struct RandomFrames {
         settings.fairWeights = FairWeights(["", "a=1", "big=3,small=1,=2"][number(0...2)]) ?? FairWeights()
         settings.isSticky = flip()
         settings.parksAfterDead = flip()
+        settings.deadMax = anyNumber()
         return settings
     }
 
@@ -290,8 +293,12 @@ extension RandomFrames {
         case .status: .status
         case .peek: .peek(topic(), from: message(), limit: anyNumber())
         case .deadList: .deadList(subscription(), from: message(), limit: anyNumber())
-        case .deadRedrive: .deadRedrive(subscription(), list { $0.message() })
-        case .deadPurge: .deadPurge(subscription(), list { $0.message() })
+        case .deadRedrive: .deadRedrive(subscription(), selection(), rate: anyNumber())
+        case .deadPurge: .deadPurge(subscription(), selection())
+        case .deadJobs: .deadJobs
+        case .deadJobCancel: .deadJobCancel(anyNumber())
+        case .browse: .browse(subscription(), query())
+        case .delete: .delete(subscription(), list { $0.message() })
         case .cancel: .cancel(list { $0.message() })
         case .reschedule: .reschedule(list { $0.message() }, time())
         case .scheduleSet: .scheduleSet(schedule())
@@ -325,6 +332,8 @@ extension RandomFrames {
         case .messages: .messages(list { $0.delivery() })
         case .deadLetters: .deadLetters(list { $0.deadLetter() })
         case .count: .count(anyNumber())
+        case .browsed: .browsed(page())
+        case .deadJobs: .deadJobs(list { $0.job() })
         case .schedules: .schedules(list { $0.scheduleStatus() })
         case .keys: .keys(list { $0.keyStatus() })
         case .history: .history(history())

@@ -43,7 +43,8 @@ import Testing
         let name = try #require(SubscriptionName("t@s"))
         let time = WallTime(milliseconds: 0)
         let letter = DeadLetter(
-            id: MessageID(rawValue: 0), subscription: name, reason: "", lastError: nil, attempts: 0, redrives: 0,
+            id: MessageID(rawValue: 0), subscription: name, code: nil, reason: "", lastError: nil, attempts: 0,
+            redrives: 0,
             publishedAt: time, deadAt: time, headers: [], body: [])
         let delivery = Delivery(
             consumer: ConsumerID(rawValue: 0), lease: LeaseID(rawValue: 0), leaseMilliseconds: 0,

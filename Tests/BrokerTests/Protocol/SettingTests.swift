@@ -64,6 +64,7 @@ import Testing
         changed.delivery.retryAgeMaxMilliseconds = 11
         changed.delivery.backoffCapMilliseconds = 5
         changed.delivery.poisonDeathsMax = 6
+        changed.delivery.deadMax = 12
         changed.delivery.priorityAgeingMilliseconds = 7
         changed.delivery.rate = DeliveryRate("8/s") ?? .unbounded
         changed.delivery.rateBurst = 9

@@ -2,7 +2,6 @@ import BrokerProtocol
 
 /// The vectors of cancel, reschedule, schedules and pauses.
 extension VectorValues {
-    private var newYear: WallTime { WallTime(milliseconds: 1_767_225_600_000) }
     private var first: MessageID { MessageID(rawValue: 1001) }
 
     private func schedule(_ name: String, _ topic: String, _ cron: String) -> Schedule? {

@@ -6,7 +6,7 @@ struct VectorValues {
     let email: SubscriptionName
     let audit: SubscriptionName
     private let lease: UInt64 = 7 << 40 | 1
-    private let newYear = WallTime(milliseconds: 1_767_225_600_000)
+    let newYear = WallTime(milliseconds: 1_767_225_600_000)
 
     init?() {
         guard let orders = TopicName("order.created") else { return nil }
@@ -16,6 +16,7 @@ struct VectorValues {
     }
 
     func value(of name: String) -> Frame? {
+        if let frame = fate(name) { return frame }
         if let (correlation, request) = flow(name) ?? administration(name) ?? timed(name) {
             return .request(correlation, request)
         }
@@ -136,8 +137,6 @@ struct VectorValues {
         case "dead-list": (24, .deadList(email, from: MessageID(rawValue: 0), limit: 100))
         case "history": (27, .history(.message(first), limit: 100))
         case "history-of-a-header": (28, .history(.header(Header("order", "4711")), limit: 100))
-        case "dead-redrive": (25, .deadRedrive(email, []))
-        case "dead-purge": (26, .deadPurge(email, [first, MessageID(rawValue: 1002)]))
         case "key-list": (31, .keyList(email, after: "customer-1", limit: 100, parkedOnly: false))
         case "key-release": (32, .keyRelease(email, ["customer-7"]))
         case "key-release-all": (33, .keyRelease(email, []))
@@ -201,9 +200,11 @@ struct VectorValues {
             return (23, .messages([message]))
         case "dead-letters":
             let letter = DeadLetter(
-                id: MessageID(rawValue: 1001), subscription: email, reason: "rejected: no such customer",
-                lastError: nil, attempts: 1, redrives: 0, publishedAt: newYear,
-                deadAt: newYear.adding(milliseconds: 1_000), headers: [Header("k", "v")], body: Array("{}".utf8))
+                id: MessageID(rawValue: 1001), subscription: email, code: .rejected,
+                reason: "rejected: no such customer", lastError: nil, lastConsumer: "email-1", attempts: 1,
+                deliveries: 2, redrives: 0, attemptTimes: [newYear.adding(milliseconds: 1_000)], publishedAt: newYear,
+                deadAt: newYear.adding(milliseconds: 1_000), orderingKey: "order-1001", headers: [Header("k", "v")],
+                body: Array("{}".utf8))
             return (24, .deadLetters([letter]))
         case "count": return (25, .count(3))
         case "keys":

@@ -96,7 +96,7 @@ import Testing
         let full = refusal([broker.message("t"), broker.message("full")], [good])
         #expect(full == "publish 2 of 2 (full): full holds 1 open messages, its messages_max")
         let lost = refusal([broker.message("t")], [good, Settlement(LeaseID(rawValue: 77), .ack)])
-        #expect(lost?.hasPrefix("settle 2 of 2: lease 77 ended before") == true)
+        #expect(lost?.hasPrefix("settle 2 of 2 (lease 77): lease 77 ended before") == true)
         #expect(broker.settle(lease, .ack) == nil)
     }
 }

@@ -19,9 +19,9 @@ import Testing
     func rejection() {
         let broker = rejected(1)
         let dead = broker.dead("t")
-        #expect(dead.map(\.deathReason) == ["rejected: bad 1"])
+        #expect(dead.map(\.grave?.text) == ["rejected: bad 1"])
         #expect(dead.map(\.attempt) == [1])
-        #expect(dead.map(\.deadAt) == [broker.now.wall])
+        #expect(dead.map(\.grave?.at) == [broker.now.wall])
         #expect(broker.status("t").dead == 1)
         broker.pass(milliseconds: 86_400_000)
         #expect(broker.delivered.count == 1)
@@ -70,7 +70,7 @@ import Testing
         #expect(again.map(\.attempt) == [1, 1])
         #expect(again.map(\.redrives) == [1, 1])
         broker.settle(broker.last, .reject(reason: "still bad"))
-        #expect(broker.dead("t").last?.deathReason == "rejected: still bad")
+        #expect(broker.dead("t").last?.grave?.text == "rejected: still bad")
         #expect(broker.dead("t").last?.redrives == 1)
     }
 
@@ -85,7 +85,7 @@ import Testing
         broker.subscribe("t", credit: 1)
         broker.publish("t")
         for _ in 0..<3 { broker.pass(milliseconds: 100) }
-        #expect(broker.dead("t").map(\.deathReason) == ["poison"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["poison"])
         broker.send(.deadRedrive(broker.name("t"), []))
         for _ in 0..<2 { broker.pass(milliseconds: 100) }
         #expect(broker.dead("t") == [])
@@ -172,7 +172,7 @@ import Testing
         broker.pass(milliseconds: 1_000)
         broker.subscribe("t", credit: 5)
         #expect(broker.deliveredIDs("t") == [id(2)])
-        #expect(broker.dead("t").map(\.deathReason) == ["expired"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["expired"])
         #expect(broker.dead("t").map(\.attempt) == [0])
     }
 }

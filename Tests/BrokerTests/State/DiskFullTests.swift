@@ -97,8 +97,8 @@ import Testing
     func spaceOfAcks() {
         let broker = full()
         let notices = broker.delivered.map(\.notice)
-        // Room for three acks and a failure with a word of five bytes, and not a byte more.
-        broker.journal.bytesFree = 4 * BrokerState.settleBytes + 5
+        // Room for three acks and a failure of `session-1` with a word of five bytes, and not a byte more.
+        broker.journal.bytesFree = 4 * BrokerState.settleBytes + 14
         func settle(_ verdicts: [Verdict]) -> [BrokerError.Code?] {
             let settlements = zip(notices, verdicts).map { Settlement($0.lease, $1) }
             guard case .settled(let results)? = broker.send(.settle(settlements)) else { return [] }
@@ -150,7 +150,7 @@ import Testing
         broker.journal.appendsLeft = nil
         broker.pass(milliseconds: 1_000)
         #expect(broker.delivered.isEmpty)
-        #expect(broker.dead("t").map(\.deathReason) == ["expired"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["expired"])
     }
 
     @Test("A record that is too large is refused as what it is")

@@ -19,13 +19,17 @@ import Testing
         let slots = [
             SlotRecord(
                 subscription: subscription, attempts: 1, deliveries: 1, deaths: 2, redrives: 3, lastError: "e",
-                readyAt: time,
-                deathReason: "r", deadAt: time),
+                lastConsumer: "c", failedAt: [time, time], readyAt: time,
+                grave: Grave(reason: .rejected, words: "r", at: time, sweep: 8)),
             SlotRecord(
                 subscription: subscription, attempts: 0, deliveries: 0, deaths: 0, redrives: 0, lastError: nil,
-                readyAt: nil,
-                deathReason: nil, deadAt: nil),
+                lastConsumer: nil, failedAt: [], readyAt: nil, grave: nil),
         ]
+        var selection = DeadSelection()
+        selection.reasons = [.poison, .age]
+        selection.headers = [Header("k", "v")]
+        let job = JobRecord(
+            id: 7, subscription: subscription, selection: selection, rate: 5, startedAt: time, next: id(8), moved: 2)
         var settings = TopicSettings()
         settings.messagesMax = .max
         settings.delivery.attemptsMax = 7
@@ -39,14 +43,19 @@ import Testing
             .subscriptionDeleted(subscription), .published(full), .published(bare),
             .acknowledged(subscription, []), .acknowledged(subscription, [1, 2, 3, 9, 8, 7, 7].map { id($0) }),
             .attempted(subscription, [id(1)]),
-            .returned(subscription, id(1), readyAt: time, countsAttempt: true, isDeath: false, error: "e"),
-            .returned(subscription, id(1), readyAt: time, countsAttempt: false, isDeath: true, error: nil),
-            .died(subscription, id(1), reason: "r", error: nil, isDeath: true, at: time),
-            .died(subscription, id(1), reason: "", error: "e", isDeath: false, at: time),
+            .returned(
+                subscription, id(1),
+                Return(readyAt: time, countsAttempt: true, isDeath: false, error: "e", consumer: "c", at: time)),
+            .returned(
+                subscription, id(1),
+                Return(readyAt: time, countsAttempt: false, isDeath: true, error: nil, consumer: nil, at: time)),
+            .died(subscription, id(1), Death(reason: .rejected, words: "r", consumer: "c", isDeath: true, at: time)),
+            .died(subscription, id(1), Death(reason: .overflow, error: "e", at: time)),
             .redriven(subscription, [id(1)]), .purged(subscription, [id(1)]), .restated(full, slots),
             .restated(bare, []),
             .deduplicated(topic, [DedupEntry(dedupID: "d", message: id(1), until: time)]),
-            .counted(nextMessage: id(1), nextTopic: topic, nextSubscription: subscription),
+            .counted(nextMessage: id(1), nextTopic: topic, nextSubscription: subscription), .jobStarted(job),
+            .jobMoved(7, next: id(9), moved: 3), .jobEnded(7),
         ] + timed
     }()
 

@@ -154,14 +154,14 @@ import Testing
         broker.publish(keyed(broker, "a"))
         broker.settle(broker.last, .reject(reason: "no"))
         broker.publish(keyed(broker, "a"))
-        broker.send(.deadRedrive(broker.name("t"), ids(1)))
+        broker.send(.deadRedrive(broker.name("t"), DeadSelection(ids: ids(1))))
         if restarts {
             try broker.restart()
             broker.subscribe("t")
         }
         // Message 1 parks the key no more since its release; message 4 does.
         #expect(broker.last?.id == id(4))
-        broker.send(.deadPurge(broker.name("t"), ids(4)))
+        broker.send(.deadPurge(broker.name("t"), DeadSelection(ids: ids(4))))
         #expect(broker.last?.id == id(1))
         #expect(broker.state.disagreements() == [])
     }

@@ -50,7 +50,7 @@ import Testing
         }
         fill(broker, 200)
         let address = broker.state.messages[id(1)]!.address
-        let dead = broker.dead("t@a").map(\.deathReason)
+        let dead = broker.dead("t@a").map(\.grave?.text)
         try broker.shortenLog()
         #expect(broker.journal.firstSegment > 3)
         #expect(broker.state.messages[id(1)]!.address != address)
@@ -58,7 +58,7 @@ import Testing
         for _ in 0..<2 {
             try broker.restart()
             #expect(broker.state.disagreements() == [])
-            #expect(broker.dead("t@a").map(\.deathReason) == dead)
+            #expect(broker.dead("t@a").map(\.grave?.text) == dead)
             #expect(broker.dead("t@a").map(\.attempt) == [1])
             let status = broker.status("t@a")
             #expect((status.ready, status.delayed, status.dead) == (1, 1, 1))
@@ -200,7 +200,7 @@ import Testing
         #expect(broker.journal.firstSegment > 0)
         try broker.restart()
         for number in 0..<20 {
-            #expect(broker.dead("t@s\(number)").map(\.deathReason) == (number % 2 == 0 ? ["rejected: r\(number)"] : []))
+            #expect(broker.dead("t@s\(number)").map(\.grave?.text) == (number % 2 == 0 ? ["rejected: r\(number)"] : []))
             #expect(broker.status("t@s\(number)").ready == (number % 2 == 0 ? 0 : 1))
         }
     }

@@ -74,7 +74,7 @@ import Testing
         }
         #expect(broker.delivered.count == 3)
         let dead = broker.dead("t")
-        #expect(dead.map(\.deathReason) == ["attempts"])
+        #expect(dead.map(\.grave?.text) == ["attempts"])
         #expect(dead.map(\.lastError) == ["no 3"])
         #expect(dead.map(\.attempt) == [3])
     }
@@ -94,7 +94,7 @@ import Testing
         #expect(broker.last?.attempt == 3)
         #expect(broker.last?.lastError == "the lease expired")
         broker.close(1)
-        #expect(broker.dead("t").map(\.deathReason) == ["attempts"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["attempts"])
         #expect(broker.dead("t").map(\.lastError) == ["the connection of session-1 was lost"])
     }
 
@@ -106,7 +106,7 @@ import Testing
             broker.pass(milliseconds: 1_000)
             if death < 3 { broker.subscribe("t", credit: 1) }
         }
-        #expect(broker.dead("t").map(\.deathReason) == ["poison"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["poison"])
         #expect(broker.delivered.count == 3)
     }
 
@@ -125,7 +125,7 @@ import Testing
         broker.pass(milliseconds: 1)
         #expect(broker.dead("t") == [])
         broker.pass(milliseconds: 100)
-        #expect(broker.dead("t").map(\.deathReason) == ["poison"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["poison"])
         #expect(broker.dead("t").map(\.attempt) == [4])
     }
 

@@ -229,7 +229,9 @@ extension Simulation {
         } else {
             wanted = model.topicIndex(name.topic.text) == nil ? .topicUnknown : .subscriptionUnknown
         }
-        let response = try ask(isRedrive ? .deadRedrive(name, ids) : .deadPurge(name, ids), session())
+        let response = try ask(
+            isRedrive
+                ? .deadRedrive(name, DeadSelection(ids: ids)) : .deadPurge(name, DeadSelection(ids: ids)), session())
         try demand("a redrive or purge", refusal(response), wanted)
         guard wanted == nil, let at = model.index(name) else { return }
         try demand("its count", response, .count(UInt64(all.count)))

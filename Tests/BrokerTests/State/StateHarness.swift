@@ -23,6 +23,17 @@ final class StateHarness {
         state.readZone = readZone
         state.begin(epoch: epoch)
         state.advance(now: now)
+        readLog()
+    }
+
+    /// Lets the state read messages from the log.
+    private func readLog() {
+        state.readMessage = { [journal] (address) throws(BrokerError) in
+            guard let payload = journal.payload(at: address.position),
+                let message = try? FactCodec.message(in: payload, at: address.offset)
+            else { throw BrokerError(.unsupported, "the log has no message at \(address)") }
+            return message
+        }
     }
 
     // MARK: Turns
@@ -56,8 +67,10 @@ final class StateHarness {
     }
 
     func turn() {
-        state.dispatch(now: now)
-        takeEffects()
+        repeat {
+            state.dispatch(now: now)
+            takeEffects()
+        } while !state.sweeps.isEmpty
     }
 
     func pass(milliseconds: Int64) { move(monotonic: milliseconds, wall: milliseconds) }
@@ -96,6 +109,7 @@ final class StateHarness {
         journal.crash(keepingBefore: position ?? journal.end)
         epoch += 1
         state = try Self.replay(journal, limits: limits, epoch: epoch)
+        readLog()
         state.readZone = readZone
         state.advance(now: now)
         turn()

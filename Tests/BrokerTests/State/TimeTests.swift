@@ -83,7 +83,7 @@ import Testing
         broker.settle(first, .fail(error: "once", afterMilliseconds: 0))
         broker.move(monotonic: 1, wall: 1)
         #expect(broker.pop("t") == nil)
-        #expect(broker.dead("t").map(\.deathReason) == ["expired"])
+        #expect(broker.dead("t").map(\.grave?.text) == ["expired"])
         #expect(broker.dead("t").map(\.lastError) == ["once"])
     }
 
