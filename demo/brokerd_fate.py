@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from brokerd_frames import READ, REQUEST_FIELDS, REQUESTS, WRITE, Delivery, Malformed, Reader, Writer
 
 REASONS = {"rejected": 1, "attempts": 2, "poison": 3, "expired": 4, "age": 5, "overflow": 6}
-STATES = {"ready": 1, "delayed": 2, "leased": 4, "held": 8, "dead": 16}
+STATES = {"ready": 1, "delayed": 2, "leased": 4, "held": 8, "dead": 16, "parked": 32}
 
 
 @dataclass(frozen=True)

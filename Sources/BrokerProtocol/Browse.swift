@@ -4,9 +4,11 @@ public enum MessageState: UInt8, Hashable, Sendable, CaseIterable {
     /// Waits for its deliver-at or its next try.
     case delayed = 2
     case leased = 4
-    /// Ready, but another message of its ordering key goes before it.
+    /// Ready, but its ordering key is not free, or its consumer is busy.
     case held = 8
     case dead = 16
+    /// Held because a dead letter parks its ordering key.
+    case parked = 32
 
     public var name: String { String(describing: self) }
 

@@ -22,6 +22,9 @@ public struct HistoryEvent: Hashable, Sendable {
         case died = 7
         case redriven = 8
         case purged = 9
+        /// The detail is its new deliver-at.
+        case rescheduled = 10
+        case cancelled = 11
     }
 
     public let message: MessageID

@@ -189,8 +189,8 @@ extension RedisServer {
         let found = try brokered { () throws(BrokerError) in
             var found: [MessageID] = []
             for id in ids where found.count < limit {
-                // Only bodies of the same length are read.
-                guard let entry = state.messages[id], Int(entry.bytes) == body.count + MessageEntry.overheadBytes,
+                // What is shorter, headers included, is not read.
+                guard let entry = state.messages[id], Int(entry.contentBytes) >= body.count,
                     try state.message(at: entry.address).body == body
                 else { continue }
                 found.append(id)

@@ -145,9 +145,7 @@ final class Engine {
     }
 
     func delivery(_ notice: Notice, hasBody: Bool = true) throws(LogError) -> Delivery {
-        var message = try message(notice)
-        if !hasBody { message.body = [] }
-        return delivery(notice, of: message)
+        delivery(notice, of: try message(notice), hasBody: hasBody)
     }
 
     /// Adds a delivery to its frame; headers and body go from the log's bytes straight into it.
@@ -165,13 +163,13 @@ final class Engine {
         }
     }
 
-    private func delivery(_ notice: Notice, of message: PublishedMessage) -> Delivery {
+    private func delivery(_ notice: Notice, of message: PublishedMessage, hasBody: Bool = true) -> Delivery {
         Delivery(
             consumer: notice.consumer, lease: notice.lease, leaseMilliseconds: notice.leaseMilliseconds,
             id: notice.id, subscription: notice.subscription, attempt: notice.attempt,
             deliveries: notice.deliveries, publishedAt: message.publishedAt, redrives: notice.redrives,
             lastError: notice.lastError, priority: message.priority, orderingKey: message.orderingKey,
-            headers: message.headers, body: message.body)
+            headers: message.headers, body: hasBody ? message.body : [])
     }
 
     func deadLetter(_ notice: Notice) throws(LogError) -> DeadLetter {

@@ -11,6 +11,8 @@ final class HistorySearch {
     private let last: UInt64
     private var cursor: SegmentCursor?
     private var wanted: Set<MessageID> = []
+    /// Of the wanted ones that the log has told of: facts about a message for all its subscriptions do not name it.
+    private var topicsOfWanted: [MessageID: TopicID] = [:]
     /// As the log defines them on the way; each segment begins with all that exist.
     private var topics: [TopicID: TopicName] = [:]
     private var subscriptions: [SubscriptionID: (topic: TopicID, name: String)] = [:]
@@ -71,6 +73,8 @@ final class HistorySearch {
             note([message], .died, id, reason + (death.error.map { ", last error: \($0)" } ?? ""))
         case .redriven(let id, let messages): note(messages, .redriven, id)
         case .purged(let id, let messages): note(messages, .purged, id)
+        case .rescheduled(let message, let deliverAt): note(message, .rescheduled, "to \(deliverAt.utcText)")
+        case .cancelled(let messages): for message in messages { note(message, .cancelled) }
         default: break
         }
     }
@@ -78,6 +82,7 @@ final class HistorySearch {
     /// A message with the header that is looked for becomes one whose events are wanted.
     private func find(_ message: PublishedMessage) {
         if case .header(let header) = query, message.headers.contains(header) { wanted.insert(message.id) }
+        if wanted.contains(message.id) { topicsOfWanted[message.id] = message.topic }
     }
 
     private func note(_ message: PublishedMessage) {
@@ -100,6 +105,13 @@ final class HistorySearch {
                 HistoryEvent(
                     message: message, kind: kind, at: time, topic: topic, subscription: name, detail: detail))
         }
+    }
+
+    /// What happened to a message in all its subscriptions.
+    private func note(_ message: MessageID, _ kind: HistoryEvent.Kind, _ detail: String = "") {
+        guard let id = topicsOfWanted[message], let topic = topics[id] else { return }
+        append(
+            HistoryEvent(message: message, kind: kind, at: time, topic: topic, subscription: nil, detail: detail))
     }
 
     private func append(_ event: HistoryEvent) {

@@ -54,7 +54,7 @@ extension BrokerState {
     ) -> BrowseNotice? {
         let slot = subscription.slots[id]
         if slot == nil && !subscription.isFresh(id, entry) { return nil }
-        let state = slot?.place.state ?? .ready
+        let state = state(of: id, slot, subscription)
         if !query.states.isEmpty && !query.states.contains(state) { return nil }
         if let priority = query.priority, priority != entry.priority { return nil }
         if let from = query.publishedFrom, entry.publishedAt < from { return nil }
@@ -80,6 +80,16 @@ extension BrokerState {
         case nil, .ready, .blocked, .dead: break
         }
         return found
+    }
+
+    /// A message whose key is not free is held also before it comes to its turn, which is when it is blocked.
+    private func state(of id: MessageID, _ slot: Slot?, _ subscription: Subscription) -> MessageState {
+        let state = slot?.place.state ?? .ready
+        guard state == .ready || state == .held, !subscription.keys.isEmpty, let key = extras[id]?.orderingKey,
+            let held = subscription.keys[key]
+        else { return state }
+        if !held.parkedBy.isEmpty && !held.parkedBy.contains(id) { return .parked }
+        return subscription.isHeld(key, against: id) ? .held : state
     }
 
     /// Takes messages from a subscription for good; a leased one is its consumer's.
@@ -128,13 +138,15 @@ extension Subscription {
     /// Messages in these states (empty: all) by id, and maybe some that have left their lane.
     func messages(in states: Set<MessageState>, from first: MessageID) -> MergedIDs {
         var all = MergedIDs(from: first)
-        func wants(_ state: MessageState) -> Bool { states.isEmpty || states.contains(state) }
+        func wants(_ wanted: MessageState...) -> Bool { states.isEmpty || !states.isDisjoint(with: wanted) }
+        // With a key that is not free, what waits for its turn may be held.
+        let isReadyWanted = wants(.ready) || !keys.isEmpty && wants(.held, .parked)
         for lane in 0..<Topic.priorities {
-            if wants(.ready) {
+            if isReadyWanted {
                 all.add(lane: topic.lanes[lane].from(cursors[lane]))
                 all.add(returned[lane])
             }
-            if wants(.held) { all.add(blocked[lane]) }
+            if wants(.held, .parked) { all.add(blocked[lane]) }
         }
         if wants(.delayed) { all.add(delayed) }
         if wants(.leased) { all.add(leased) }

@@ -129,6 +129,52 @@ struct RedisListTests {
         #expect(desk.ask("LLEN q", pusher) == .integer(0))
     }
 
+    @Test("A push into a topic whose intake is paused is refused with the reason; after the resume it is taken")
+    func pausedIntake() throws {
+        let client = desk.connect()
+        _ = desk.ask("LPUSH q a", client)
+        let topic = PauseTarget.topic(try #require(TopicName("q")))
+        #expect(desk.native(.pause(topic, .intake, until: nil)) == .done)
+        for push in ["LPUSH q b", "RPUSH q b", "LPUSHX q b", "PUBLISHX q b"] {
+            guard case .error(let error)? = desk.ask(push, client) else {
+                Issue.record("\(push) was not refused")
+                continue
+            }
+            #expect(error.description.contains("TOPIC_PAUSED"), "\(error)")
+        }
+        #expect(desk.ask("RPOP q 9", client) == texts("a"))
+        #expect(desk.native(.resume(topic, .intake)) == .done)
+        #expect(desk.ask("LPUSH q b", client) == .integer(1))
+    }
+
+    @Test("While the delivery is paused pops find nothing, a blocked one waits; it gets the message at the resume")
+    func pausedDelivery() throws {
+        let (waiting, other) = (desk.connect(), desk.connect())
+        let topic = PauseTarget.topic(try #require(TopicName("q")))
+        _ = desk.ask("LPUSH q a b", other)
+        #expect(desk.native(.pause(topic, .delivery, until: nil)) == .done)
+        desk.send("BRPOP q 0", waiting)
+        desk.pass(milliseconds: 5_000)
+        #expect(waiting.replies.isEmpty)
+        #expect(desk.ask("RPOP q", other) == .null)
+        #expect(desk.ask("LPUSH q c", other) == .integer(3))
+        #expect(waiting.replies.isEmpty)
+        #expect(desk.native(.resume(topic, .delivery)) == .done)
+        #expect(waiting.replies == [texts("q", "a")])
+        #expect(desk.ask("RPOP q 9", other) == texts("b", "c"))
+    }
+
+    @Test("LREM finds a body also where headers stand with it, and takes no other one")
+    func removalWithHeaders() {
+        let client = desk.connect()
+        desk.publish("q", "a", headers: [Header("n", "1")])
+        desk.publish("q", "b")
+        desk.publish("q", "a")
+        desk.publish("q", "aa", headers: [Header("n", "2")])
+        #expect(desk.ask("LREM q 0 a", client) == .integer(2))
+        #expect(desk.ask("LRANGE q 0 -1", client).map { Set($0.items.map(\.text)) } == ["b", "aa"])
+    }
+
     @Test("A blocked command holds up its own connection only")
     func holdsUp() {
         let (waiting, other) = (desk.connect(), desk.connect())

@@ -56,6 +56,26 @@ import Testing
         #expect(short.events == Array(history.events.prefix(3)) && short.hasMore)
     }
 
+    @Test("It tells of a new deliver-at and of a cancellation, by id and by header, also after a restart")
+    func changed() async throws {
+        let house = try house()
+        var broker = try await house.connect(.unix)
+        try await broker.administer(.subscriptionCreate(email, .beginning))
+        let id = try await broker.publish(order("4711")).id
+        let other = try await broker.publish(order("4712")).id
+        let time = WallTime(milliseconds: 4_000_000_000_000)
+        #expect(try await broker.reschedule([id], deliverAt: time) == [nil])
+        #expect(try await broker.cancel([id, other]) == [nil, nil])
+        for query in [HistoryQuery.message(id), .header(Header("order", "4711"))] {
+            let events = try await broker.history(of: query).events
+            #expect(events.map(\.kind) == [.published, .rescheduled, .cancelled])
+            #expect(events.map(\.detail).dropFirst() == ["to 2096-10-02T07:06:40Z", ""])
+            #expect(events.allSatisfy { $0.message == id && $0.topic == topic && $0.subscription == nil })
+            try await house.restart()
+            broker = try await house.connect(.unix)
+        }
+    }
+
     @Test("It is the same after a restart")
     func restart() async throws {
         let house = try house()

@@ -154,6 +154,36 @@ import Testing
         #expect(broker.pop("t")?.id == id(2))
     }
 
+    @Test("Behind a dead letter that parks its key messages are shown as parked, also those that no turn has met")
+    func parked() throws {
+        let broker = StateHarness()
+        broker.configure("t") { $0.delivery.parksAfterDead = true }
+        for key in ["k", "k", "other", "k"] {
+            var message = broker.message("t")
+            message.orderingKey = key
+            broker.publish(message)
+        }
+        broker.settle(broker.pop("t"), .reject(reason: "bad"))
+        for _ in 0..<2 {
+            #expect(try ids(broker) { $0.states = [.parked] } == [2, 4])
+            #expect(try ids(broker) { $0.states = [.held] } == [])
+            #expect(try ids(broker) { $0.states = [.ready] } == [3])
+            #expect(try ids(broker) { $0.states = [.dead] } == [1])
+            #expect(try page(broker).notices.map(\.state) == [.dead, .parked, .ready, .parked])
+            try broker.restart()
+        }
+        // Its turn comes: it is blocked now, and shown as before.
+        #expect(broker.pop("t")?.id == id(3))
+        #expect(broker.pop("t") == nil)
+        #expect(try ids(broker) { $0.states = [.parked] } == [2, 4])
+        // The dead letter that is redriven goes first; the others wait for it.
+        broker.send(.deadRedrive(broker.name("t"), []))
+        #expect(try page(broker).notices.map(\.state) == [.ready, .parked, .leased, .parked])
+        broker.settle(broker.pop("t"), .ack)
+        #expect(try ids(broker) { $0.states = [.ready] }.first == 2)
+        #expect(broker.state.disagreements() == [])
+    }
+
     private func alarms(_ broker: StateHarness) -> [Bool] {
         broker.effects.compactMap { if case .deadAlarm(let alarm) = $0.effect { alarm.isRaised } else { nil } }
     }
