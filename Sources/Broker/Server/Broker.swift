@@ -54,15 +54,17 @@ public final class Broker: Sendable {
     /// - Parameters:
     ///   - listeners: Served once the log is recovered. They are open before, so clients wait instead of being refused.
     ///   - progress: Called on the loop's thread while the log is read.
+    ///   - clock: Where time comes from, and `seed` where chance does.
     package static func start(
         _ configuration: BrokerConfiguration, listeners: [Listener] = [],
         logger: Logger = Logger(level: .error) { _ in },
         progress: @escaping @Sendable (RecoveryProgress) -> Void = { _ in },
-        recovered: @escaping @Sendable (RecoveryReport) -> Void = { _ in }
+        recovered: @escaping @Sendable (RecoveryReport) -> Void = { _ in },
+        clock: BrokerClock = .system, seed: UInt64 = Entropy.word()
     ) throws -> Broker {
         let broker = Broker(mailbox: try Mailbox())
         _ = SystemThread(name: "broker-loop") {
-            broker.run(configuration, listeners, logger, progress, recovered)
+            broker.run(configuration, listeners, logger, progress, recovered, clock, seed)
         }
         let refusal = broker.phase.wait { phase -> (any Error)?? in
             switch phase {
@@ -82,19 +84,20 @@ public final class Broker: Sendable {
 
     private func run(
         _ configuration: BrokerConfiguration, _ listeners: [Listener], _ logger: Logger,
-        _ progress: @Sendable (RecoveryProgress) -> Void, _ recovered: @Sendable (RecoveryReport) -> Void
+        _ progress: @Sendable (RecoveryProgress) -> Void, _ recovered: @Sendable (RecoveryReport) -> Void,
+        _ clock: BrokerClock, _ seed: UInt64
     ) {
         let loop: EventLoop
         do {
             let waker = mailbox.waker
             let (engine, report) = try Engine.recover(
-                configuration, seed: Entropy.word(), onDurable: { waker.wake() }, progress: progress)
+                configuration, seed: seed, onDurable: { waker.wake() }, progress: progress)
             try engine.state.configure(
                 topics: configuration.topics.map { ($0.name, $0.settings) },
                 subscriptions: configuration.subscriptions.map { ($0.name, $0.settings) })
             loop = try EventLoop(
                 engine: engine, configuration: configuration, listeners: listeners, mailbox: mailbox, pulse: pulse,
-                logger: logger, nextSession: { [self] in newSessionID() })
+                logger: logger, clock: clock, nextSession: { [self] in newSessionID() })
             recovered(report)
         } catch {
             for listener in listeners { listener.close() }

@@ -67,7 +67,7 @@ extension EventLoop {
         var count = 0
         while !session.isEnding, !mustHold(connection, wire) {
             if count == Self.commandsPerLook {
-                if Clocks.monotonicMilliseconds() - now.monotonic > Self.turnMilliseconds {
+                if clock.monotonicMilliseconds() - now.monotonic > Self.turnMilliseconds {
                     resume(connection, wire)
                     break
                 }

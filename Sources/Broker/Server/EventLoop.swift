@@ -14,6 +14,7 @@ final class EventLoop {
     private let pulse: Pulse
     let logger: Logger
     private let nextSession: @Sendable () -> SessionID
+    let clock: BrokerClock
     let startedAt: Int64
 
     var poller: Poller
@@ -34,7 +35,7 @@ final class EventLoop {
     private var nextTick: Int64
     private var acceptsAgainAt: Int64?
     private var drainDeadline: Int64?
-    private(set) var now = EventLoop.readClocks()
+    private(set) var now: Now
 
     private static let wakeToken: UInt64 = 1
     private static let listenerTokens: UInt64 = 2
@@ -45,7 +46,7 @@ final class EventLoop {
 
     init(
         engine: Engine, configuration: BrokerConfiguration, listeners: [Listener], mailbox: Mailbox, pulse: Pulse,
-        logger: Logger, nextSession: @escaping @Sendable () -> SessionID
+        logger: Logger, clock: BrokerClock, nextSession: @escaping @Sendable () -> SessionID
     ) throws(SystemError) {
         self.engine = engine
         self.configuration = configuration
@@ -54,6 +55,8 @@ final class EventLoop {
         self.pulse = pulse
         self.logger = logger
         self.nextSession = nextSession
+        self.clock = clock
+        now = clock.now
         redis = RedisServer(state: engine.state, configuration: configuration, processID: Process.identifier)
         startedAt = now.monotonic
         nextTick = now.monotonic + Self.tickMilliseconds
@@ -72,11 +75,6 @@ final class EventLoop {
         }
     }
 
-    private static func readClocks() -> Now {
-        Now(
-            monotonic: Clocks.monotonicMilliseconds(), wall: WallTime(milliseconds: Clocks.wallMilliseconds()))
-    }
-
     // MARK: Life
 
     /// Runs until the broker is drained.
@@ -85,7 +83,7 @@ final class EventLoop {
         var hasMore = false
         while true {
             let events = try poller.wait(milliseconds: hasMore || !resuming.isEmpty ? 0 : timeout())
-            now = Self.readClocks()
+            now = clock.now
             if let failure = engine.log.failure { throw failure }
             engine.state.advance(now: now)
             runResuming()

@@ -100,7 +100,8 @@ extension BrokerState {
         }
     }
 
-    /// The message leaves the row, and gives its ordering key back, as one that was published with this time.
+    /// The message leaves the row, and gives its ordering key back, as one that was published with this time. A key that it
+    /// parks stays parked.
     func applyRescheduled(_ id: MessageID, _ deliverAt: WallTime) {
         guard let entry = messages[id], let topic = topics[entry.topic] else { return }
         extras[id, default: MessageExtras()].deliverAt = deliverAt
@@ -121,7 +122,7 @@ extension BrokerState {
     private func postpone(_ id: MessageID, _ entry: MessageEntry, of subscription: Subscription, until: WallTime) {
         if subscription.slots[id]?.place == .dead { return }
         subscription.claim(id, entry)
-        freeKey(of: id, in: subscription, isOver: true)
+        freeKey(of: id, in: subscription, isOver: false)
         move(subscription.id, id, to: .delayed(until: until))
     }
 }

@@ -10,6 +10,7 @@ struct Heap<Element: Comparable> {
         elements.append(element)
         var child = elements.count - 1
         while child > 0 {
+            Touches.note()
             let parent = (child - 1) / 2
             if elements[parent] <= elements[child] { return }
             elements.swapAt(parent, child)
@@ -30,6 +31,7 @@ struct Heap<Element: Comparable> {
     private mutating func sink(_ index: Int) {
         var parent = index
         while true {
+            Touches.note()
             var smallest = parent
             for child in [2 * parent + 1, 2 * parent + 2] where child < elements.count {
                 if elements[child] < elements[smallest] { smallest = child }

@@ -50,7 +50,8 @@ struct MessageTable {
     private(set) var count = 0
 
     private func place(_ id: MessageID) -> (chunk: UInt64, index: Int) {
-        (id.rawValue >> Self.chunkBits, Int(id.rawValue & (1 << Self.chunkBits - 1)))
+        Touches.note()
+        return (id.rawValue >> Self.chunkBits, Int(id.rawValue & (1 << Self.chunkBits - 1)))
     }
 
     subscript(id: MessageID) -> MessageEntry? {

@@ -59,6 +59,7 @@ struct NumberMap<Key: NumberedID, Value> {
         let mask = numbers.count - 1
         var index = home(of: number)
         while true {
+            Touches.note()
             let found = numbers[index]
             if found == number { return index }
             if found == Self.vacant { return nil }
@@ -166,17 +167,22 @@ struct NumberMap<Key: NumberedID, Value> {
     var keys: [Key] {
         var keys: [Key] = []
         keys.reserveCapacity(count)
+        Touches.note(count)
         for number in numbers where number != Self.vacant { keys.append(Key(number: number)) }
         return keys
     }
 
-    var values: [Value] { places.compactMap { $0 } }
+    var values: [Value] {
+        Touches.note(count)
+        return places.compactMap { $0 }
+    }
 }
 
 extension NumberMap: Sequence {
     func makeIterator() -> IndexingIterator<[(key: Key, value: Value)]> {
         var pairs: [(key: Key, value: Value)] = []
         pairs.reserveCapacity(count)
+        Touches.note(count)
         for index in numbers.indices {
             if let value = places[index] { pairs.append((Key(number: numbers[index]), value)) }
         }

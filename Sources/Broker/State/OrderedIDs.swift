@@ -29,6 +29,7 @@ struct OrderedIDs {
             guard let last = words.last, last >= word else { return words.count }
             var (low, high) = (0, words.count - 1)
             while low < high {
+                Touches.note()
                 let middle = (low + high) / 2
                 if words[middle] < word { low = middle + 1 } else { high = middle }
             }
@@ -74,6 +75,7 @@ struct OrderedIDs {
 
         func rank(_ key: Key, _ bit: UInt64) -> Int {
             let index = index(key)
+            Touches.note(index)
             var rank = 0
             for word in words[..<index] { rank += (word & 0xffff).nonzeroBitCount }
             if index < words.count && words[index] >> 16 == key {
@@ -93,6 +95,7 @@ struct OrderedIDs {
         func index(_ key: Key) -> Int {
             var (low, high) = (1, leaves.count)
             while low < high {
+                Touches.note()
                 let middle = (low + high) / 2
                 if leaves[middle].floor <= key { low = middle + 1 } else { high = middle }
             }
@@ -159,6 +162,7 @@ struct OrderedIDs {
     private func index(_ key: Key) -> Int {
         var (low, high) = (1, branches.count)
         while low < high {
+            Touches.note()
             let middle = (low + high) / 2
             if branches[middle].floor <= key { low = middle + 1 } else { high = middle }
         }
@@ -249,6 +253,7 @@ struct OrderedIDs {
         let branch = index(key)
         let leaf = branches[branch].index(key)
         var rank = branches[branch].leaves[leaf].rank(key, bit)
+        Touches.note(branch + leaf)
         for smaller in branches[..<branch] { rank += smaller.count }
         for smaller in branches[branch].leaves[..<leaf] { rank += smaller.count }
         return rank
@@ -292,6 +297,7 @@ struct OrderedIDs {
         }
 
         mutating func next() -> MessageID? {
+            Touches.note()
             while rest == 0 {
                 index += isReversed ? -1 : 1
                 while !words.indices.contains(index) {

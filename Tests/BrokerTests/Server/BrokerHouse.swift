@@ -16,7 +16,9 @@ final class BrokerHouse {
     let directory: TemporaryDirectory
     private(set) var broker: Broker
     private var tcpURL: String
-    private let configuration: BrokerConfiguration
+    private var configuration: BrokerConfiguration
+    private let clock: BrokerClock
+    private let seed: UInt64
 
     /// Small segments, so that a test's log is made quickly.
     static func configuration(in directory: String) -> BrokerConfiguration {
@@ -29,30 +31,47 @@ final class BrokerHouse {
         return configuration
     }
 
-    init(_ change: (inout BrokerConfiguration) -> Void = { _ in }) throws {
+    init(
+        clock: BrokerClock = .system, seed: UInt64 = 1, _ change: (inout BrokerConfiguration) -> Void = { _ in }
+    ) throws {
+        self.clock = clock
+        self.seed = seed
         directory = try TemporaryDirectory()
         var configuration = Self.configuration(in: directory.path + "/data")
         change(&configuration)
         self.configuration = configuration
-        (broker, tcpURL) = try Self.start(configuration, directory.path)
+        (broker, tcpURL) = try Self.start(configuration, directory.path, clock, seed)
     }
 
-    private static func start(_ configuration: BrokerConfiguration, _ path: String) throws -> (Broker, String) {
+    private static func start(
+        _ configuration: BrokerConfiguration, _ path: String, _ clock: BrokerClock, _ seed: UInt64
+    ) throws -> (Broker, String) {
         let tcp = try Listener(on: .tcp(host: "127.0.0.1", port: 0))
         let unix = try Listener(on: .unix(path: path + "/broker.sock"))
-        return (try Broker.start(configuration, listeners: [tcp, unix]), tcp.name)
+        let broker = try Broker.start(configuration, listeners: [tcp, unix], clock: clock, seed: seed)
+        return (broker, tcp.name)
     }
 
     func url(_ way: Way) -> String { way == .tcp ? tcpURL : "unix://\(directory.path)/broker.sock" }
 
     func connect(_ way: Way, instance: String = "test") async throws -> any MessageBroker {
         if way == .inProcess { return try broker.connect(instance: instance) }
-        return try await BrokerClient.connect(to: url(way), client: "tests", instance: instance)
+        return try await BrokerClient.connect(
+            to: url(way), client: "tests", instance: instance, heartbeatMilliseconds: 0)
     }
 
     /// Ends the broker in order and starts another one on the same directory.
     func restart() async throws {
         await broker.stop()
-        (broker, tcpURL) = try Self.start(configuration, directory.path)
+        try start()
     }
+
+    /// Starts a broker after the last one was stopped.
+    func start(_ change: (inout BrokerConfiguration) -> Void = { _ in }) throws {
+        change(&configuration)
+        (broker, tcpURL) = try Self.start(configuration, directory.path, clock, seed)
+    }
+
+    /// - Throws: Why it cannot be while the first one is there.
+    func startSecond() throws { _ = try Broker.start(configuration, clock: clock) }
 }

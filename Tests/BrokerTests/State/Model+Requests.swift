@@ -27,7 +27,10 @@ extension Model {
         if topics[topic].subscriptions.count == 1, !topics[topic].subscriptions[0].isAsked {
             topics[topic].subscriptions[0].name = name.name
             topics[topic].subscriptions[0].isAsked = true
-            topics[topic].subscriptions[0].slots = topics[topic].subscriptions[0].slots.filter { includes($0.key) }
+            for id in topics[topic].subscriptions[0].slots.keys where !includes(id) {
+                topics[topic].subscriptions[0].slots[id] = nil
+                unpark((topic, 0), id)
+            }
             sweep(topic)
             return nil
         }
@@ -83,6 +86,7 @@ extension Model {
                 return known.until > wallMax ? .duplicate(known.message) : .either(known.message)
             }
         }
+        if topic.intakePause != nil { return .refused(.topicPaused) }
         let planned = plan.messages.count { $0.topic == topic.name }
         let open = topic.messages.count { message in
             topic.subscriptions.contains { subscription in
@@ -120,6 +124,11 @@ extension Model {
             guard let topic = topicIndex(name) else { continue }
             if let dedup {
                 topics[topic].dedup[dedup] = (message.id, wall + topics[topic].settings.dedupWindowMilliseconds)
+                while topics[topic].dedup.count > topics[topic].settings.dedupMax,
+                    let oldest = topics[topic].dedup.min(by: { $0.value.message < $1.value.message })
+                {
+                    topics[topic].dedup[oldest.key] = nil
+                }
             }
             topics[topic].messages.append(message)
             for second in topics[topic].subscriptions.indices {
@@ -184,7 +193,10 @@ extension Model {
     }
 
     mutating func purge(_ at: (topic: Int, subscription: Int), _ ids: [MessageID]) {
-        for id in ids { topics[at.topic].subscriptions[at.subscription].slots[id] = nil }
+        for id in ids {
+            topics[at.topic].subscriptions[at.subscription].slots[id] = nil
+            unpark(at, id)
+        }
         sweep(at.topic)
     }
 }

@@ -33,7 +33,11 @@ struct Model {
         let key: String?
         let publishedAt: Int64
         let expiresAt: Int64?
-        let deliverAt: Int64?
+        var deliverAt: Int64?
+    }
+
+    struct Pause: Equatable {
+        let until: Int64?
     }
 
     struct Subscription {
@@ -41,6 +45,9 @@ struct Model {
         var isAsked: Bool
         var slots: [MessageID: Slot] = [:]
         var own: DeliverySettings?
+        var pause: Pause?
+        /// The dead letters that park an ordering key.
+        var parked: [String: Set<MessageID>] = [:]
     }
 
     struct Topic {
@@ -49,6 +56,8 @@ struct Model {
         var messages: [Message] = []
         var subscriptions: [Subscription] = []
         var dedup: [String: (message: MessageID, until: Int64)] = [:]
+        var intakePause: Pause?
+        var deliveryPause: Pause?
     }
 
     struct Lease {
@@ -144,8 +153,11 @@ struct Model {
     func free(_ at: (topic: Int, subscription: Int)) -> [Message] {
         let slots = topics[at.topic].subscriptions[at.subscription].slots
         let holders = topics[at.topic].messages.filter { slots[$0.id]?.holdsKey == true }
+        let parked = topics[at.topic].subscriptions[at.subscription].parked
         return ready(at).filter { message in
-            message.key == nil || !holders.contains { $0.key == message.key && $0.id != message.id }
+            guard let key = message.key else { return true }
+            if let dead = parked[key], !dead.contains(message.id) { return false }
+            return !holders.contains { $0.key == key && $0.id != message.id }
         }
     }
 
@@ -164,6 +176,7 @@ struct Model {
             let second = topics[index].subscriptions.firstIndex(where: { $0.name == subscription })
         else { return }
         topics[index].subscriptions[second].slots[message] = nil
+        unpark((index, second), message)
         sweep(index)
     }
 
@@ -175,10 +188,11 @@ struct Model {
 
     /// What must be delivered next; it stays where it is. Expired ones that come to their turn before it die.
     mutating func takeNext(_ at: (topic: Int, subscription: Int)) -> Message? {
+        if isPaused(at) { return nil }
         while let first = free(at).first {
             guard isOver(first, at) else { return first }
             let topic = topics[at.topic]
-            die(topic.name, topic.subscriptions[at.subscription].name, first.id, "expired")
+            end(topic.name, topic.subscriptions[at.subscription].name, first.id)
         }
         return nil
     }
@@ -196,7 +210,7 @@ struct Model {
                 for message in topics[topic].messages where isOver(message, (topic, second)) {
                     switch topics[topic].subscriptions[second].slots[message.id]?.place {
                     case .ready, .delayed, .drawing:
-                        die(topics[topic].name, topics[topic].subscriptions[second].name, message.id, "expired")
+                        end(topics[topic].name, topics[topic].subscriptions[second].name, message.id)
                     case .leased, .dead, nil: break
                     }
                 }
@@ -210,7 +224,7 @@ struct Model {
             let message = topics[at.topic].messages.first(where: { $0.id == lease.message }), isOver(message, at)
         else { return false }
         if let error { change(lease.topic, lease.subscription, lease.message) { $0.lastError = error } }
-        die(lease.topic, lease.subscription, lease.message, "expired")
+        end(lease.topic, lease.subscription, lease.message)
         return true
     }
 
@@ -218,6 +232,16 @@ struct Model {
         change(topic, subscription, message) { slot in
             slot.place = .dead(reason)
             slot.holdsKey = false
+        }
+        park(topic, subscription, message)
+    }
+
+    /// What is over is dead or gone, as the topic says.
+    mutating func end(_ topic: String, _ subscription: String, _ message: MessageID) {
+        guard let index = topicIndex(topic) else { return }
+        switch topics[index].settings.expired {
+        case .deadLetter: die(topic, subscription, message, "expired")
+        case .drop: forget(topic, subscription, message)
         }
     }
 
@@ -229,24 +253,25 @@ struct Model {
         if diesOnReturn(lease, error: error) { return }
         let settings = settings((topic, second))
         let steady = steady
+        let age = wall - (topics[topic].messages.first { $0.id == lease.message }?.publishedAt ?? wall)
+        var reason: String?
         change(lease.topic, lease.subscription, lease.message) { slot in
             slot.lastError = error
             if isDeath { slot.deaths += 1 }
+            let delay = after.map { max(0, $0)...max(0, $0) } ?? Self.backoff(settings, slot.attempts)
             if isDeath && slot.deaths >= settings.poisonDeathsMax {
-                slot.place = .dead("poison")
-                slot.holdsKey = false
+                reason = "poison"
             } else if slot.attempts >= settings.attemptsMax {
-                slot.place = .dead("attempts")
-                slot.holdsKey = false
-            } else if let after {
-                slot.place = .delayed(until: steady + max(0, after), byWallClock: false)
+                reason = "attempts"
+            } else if settings.retryAgeMaxMilliseconds > 0, age + delay.lowerBound > settings.retryAgeMaxMilliseconds {
+                reason = "age"
+            } else if delay.lowerBound == delay.upperBound {
+                slot.place = .delayed(until: steady + delay.lowerBound, byWallClock: false)
             } else {
-                var ceiling = settings.backoffBaseMilliseconds
-                for _ in 1..<max(slot.attempts, 1) { ceiling = min(ceiling * 2, settings.backoffCapMilliseconds) }
-                ceiling = min(ceiling, settings.backoffCapMilliseconds)
-                slot.place = .drawing(steady...(steady + ceiling))
+                slot.place = .drawing((steady + delay.lowerBound)...(steady + delay.upperBound))
             }
         }
+        if let reason { die(lease.topic, lease.subscription, lease.message, reason) }
     }
 
     mutating func settle(_ id: LeaseID, _ verdict: Verdict) {
@@ -275,6 +300,7 @@ struct Model {
         self.monotonic += monotonic
         self.wall += wall
         wallMax = max(wallMax, self.wall)
+        endPauses()
         for (id, lease) in leases where lease.deadline <= self.monotonic {
             fail(id, error: "the lease expired", after: nil, isDeath: true)
         }
@@ -316,6 +342,7 @@ struct Model {
         consumers = []
         pops = []
         shift = wall - monotonic
+        endPauses()
         expire()
     }
 }

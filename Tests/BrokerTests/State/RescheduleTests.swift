@@ -97,6 +97,25 @@ import Testing
         #expect(broker.state.disagreements() == [])
     }
 
+    @Test("A redriven message that is rescheduled leaves its key parked, before and after a restart")
+    func parked() throws {
+        let broker = StateHarness()
+        broker.configure("t") { $0.delivery.parksAfterDead = true }
+        for _ in 0..<2 { broker.publish(OutgoingMessage(topic: broker.topic("t"), body: [], orderingKey: "k")) }
+        broker.settle(broker.pop("t"), .reject(reason: "no"))
+        broker.send(.deadRedrive(broker.name("t"), [id(1)]))
+        #expect(reschedule(broker, [1], broker.later(5_000)) == [nil])
+        #expect(broker.pop("t") == nil)
+        try broker.restart()
+        #expect(broker.pop("t") == nil)
+        broker.pass(milliseconds: 5_000)
+        let first = broker.pop("t")
+        #expect(first?.id == id(1))
+        broker.settle(first, .ack)
+        #expect(broker.pop("t")?.id == id(2))
+        #expect(broker.state.disagreements() == [])
+    }
+
     @Test("Leased, unknown and too many are refused, each alone")
     func refusals() {
         var limits = StateLimits()

@@ -119,8 +119,8 @@ extension Simulation {
         )
         let real = state.subscription(named: SubscriptionName("\(topic)@\(subscription)")!)
         for message in model.ready(at) where model.isOver(message, at) {
-            if real?.slots[message.id]?.deathReason == "expired" {
-                model.die(topic, subscription, message.id, "expired")
+            if real?.slots[message.id]?.deathReason == "expired" || state.messages[message.id] == nil {
+                model.end(topic, subscription, message.id)
             }
         }
     }
@@ -175,6 +175,7 @@ extension Simulation {
         let name = "\(topic.name)@\(subscription.name)"
         try demand("origin of \(name)", real.origin == .asked, subscription.isAsked)
         try demand("settings of \(name)", real.ownSettings, subscription.own)
+        try compareTimeAndKeys(topic, subscription, real)
         for message in topic.messages {
             guard let entry = state.messages[message.id] else {
                 throw Disagreement(description: "\(message.id) of \(topic.name) is lost")

@@ -285,6 +285,7 @@ extension Simulation {
         if chance(50) {
             var settings = model.topicIndex(name.topic.text).map { model.topics[$0].settings } ?? Self.limits.defaults
             settings.messagesMax = UInt64(pick(5...20))
+            settings.expired = chance(50) ? .deadLetter : .drop
             settings.delivery = delivery()
             let response = try ask(.topicSet(name.topic, settings), session())
             guard let topic = model.topicIndex(name.topic.text) else {
@@ -312,6 +313,11 @@ extension Simulation {
         settings.backoffBaseMilliseconds = pick(0...500)
         settings.backoffCapMilliseconds = settings.backoffBaseMilliseconds + pick(0...2_000)
         settings.poisonDeathsMax = UInt32(pick(1...4))
+        settings.backoff = DeliverySettings.Backoff.allCases.randomElement(using: &random)!
+        settings.backoffList = (0..<pick(1...3)).map { _ in pick(0...1_500) }
+        // A random delay is not known before it is drawn; then nobody knows whether it is too late.
+        if settings.backoff != .exponential && chance(50) { settings.retryAgeMaxMilliseconds = pick(500...8_000) }
+        settings.parksAfterDead = chance(50)
         settings.priorityAgeingMilliseconds = 0
         return settings
     }

@@ -18,6 +18,7 @@ final class Simulation {
         limits.defaults.messagesMax = 20
         limits.defaults.delivery.priorityAgeingMilliseconds = 0
         limits.defaults.dedupWindowMilliseconds = 5_000
+        limits.defaults.dedupMax = 3
         limits.defaults.delivery.attemptsMax = 4
         limits.defaults.delivery.leaseMilliseconds = 3_000
         limits.defaults.delivery.leaseTotalMilliseconds = 8_000
@@ -87,6 +88,7 @@ final class Simulation {
             (3, "close", close), (26, "time", passTime), (4, "redrive", { try self.deadLetters(isRedrive: true) }),
             (4, "purge", { try self.deadLetters(isRedrive: false) }), (4, "create", createSubscription),
             (1, "delete", deleteSubscription), (1, "delete topic", deleteTopic), (2, "settings", changeSettings),
+            (5, "cancel", cancel), (8, "reschedule", reschedule), (6, "pause", pause), (2, "release", releaseKeys),
             (8, "retention", shortenLog), (12, "sync", sync), (3, "crash", crash), (2, "disk", toggleDisk),
         ]
         var drawn = Int.random(in: 0..<operations.reduce(0) { $0 + $1.weight }, using: &random)
