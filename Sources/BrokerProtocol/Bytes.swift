@@ -48,14 +48,14 @@ public struct ByteWriter: Sendable {
 }
 
 extension OutputSpan<UInt8> {
-    @inlinable mutating func append(bigEndian value: UInt32) {
+    @inlinable @inline(__always) package mutating func append(bigEndian value: UInt32) {
         append(UInt8(truncatingIfNeeded: value >> 24))
         append(UInt8(truncatingIfNeeded: value >> 16))
         append(UInt8(truncatingIfNeeded: value >> 8))
         append(UInt8(truncatingIfNeeded: value))
     }
 
-    @inlinable mutating func append(bigEndian value: UInt64) {
+    @inlinable @inline(__always) package mutating func append(bigEndian value: UInt64) {
         append(bigEndian: UInt32(truncatingIfNeeded: value >> 32))
         append(bigEndian: UInt32(truncatingIfNeeded: value))
     }
@@ -142,12 +142,12 @@ public struct ByteReader: Sendable {
         Int64(bitPattern: try u64(what))
     }
 
-    public mutating func flag(_ what: String) throws(Malformed) -> Bool {
+    public mutating func flag(_ what: @autoclosure () -> String) throws(Malformed) -> Bool {
         let at = offset
-        switch try u8(what) {
+        switch try u8("a flag") {
         case 0: return false
         case 1: return true
-        case let other: throw Malformed(offset: at, what: "\(what) is \(other), not 0 or 1")
+        case let other: throw Malformed(offset: at, what: "\(what()) is \(other), not 0 or 1")
         }
     }
 

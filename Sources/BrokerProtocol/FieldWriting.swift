@@ -111,15 +111,20 @@ extension ByteWriter {
 
     /// All but headers and body.
     mutating func deliveryHead(_ delivery: Delivery) {
-        u32(delivery.consumer.rawValue)
-        u64(delivery.lease.rawValue)
-        i64(delivery.leaseMilliseconds)
-        u64(delivery.id.rawValue)
+        // In one piece: it is checked once that there is room.
+        bytes.append(addingCapacity: 28) { room in
+            room.append(bigEndian: delivery.consumer.rawValue)
+            room.append(bigEndian: delivery.lease.rawValue)
+            room.append(bigEndian: UInt64(bitPattern: delivery.leaseMilliseconds))
+            room.append(bigEndian: delivery.id.rawValue)
+        }
         subscription(delivery.subscription)
-        u32(delivery.attempt)
-        u32(delivery.deliveries)
-        i64(delivery.publishedAt.milliseconds)
-        u32(delivery.redrives)
+        bytes.append(addingCapacity: 20) { room in
+            room.append(bigEndian: delivery.attempt)
+            room.append(bigEndian: delivery.deliveries)
+            room.append(bigEndian: UInt64(bitPattern: delivery.publishedAt.milliseconds))
+            room.append(bigEndian: delivery.redrives)
+        }
         optionalText(delivery.lastError)
         u8(delivery.priority)
         optionalText(delivery.orderingKey)

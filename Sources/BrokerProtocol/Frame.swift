@@ -20,6 +20,7 @@ public enum Frame: Hashable, Sendable {
     public static let lengthBytes = 4
     public static let headerBytes = 12
     static let kindOffset = 5
+    static let correlationOffset = 8
     static let heartbeatKind: UInt8 = 0x7F
 
     /// What a broker sends without being asked.
@@ -104,12 +105,13 @@ public struct FrameDecoder: Sendable {
         public let error: BrokerError
     }
 
-    private let side: Side
+    let side: Side
     /// Limit of a frame's `length` field.
     public var frameBytesMax: Int
-    private var buffer: [UInt8] = []
-    private var start = 0
-    private var topics = TopicCache()
+    private(set) var buffer: [UInt8] = []
+    /// Of the frame that is next.
+    var start = 0
+    var topics = TopicCache()
     private var isBorrowing = false
 
     public init(side: Side, frameBytesMax: Int) {
@@ -201,6 +203,19 @@ public struct FrameDecoder: Sendable {
         } catch {
             throw fail(correlation, .malformedFrame, "kind \(kind), byte \(error.offset): \(error.what)")
         }
+    }
+
+    /// Where the next frame stands in the buffer; nil when it is of another kind, not whole, or has a header that
+    /// ``next()`` refuses.
+    func wholeFrame(ofKind kind: UInt8) -> Range<Int>? {
+        guard bufferedBytes >= Frame.headerBytes, buffer[start + Frame.kindOffset] == kind,
+            buffer[start + 4] == Frame.version, buffer[start + 6] == 0, buffer[start + 7] == 0
+        else { return nil }
+        let length = Int(word(at: start))
+        guard length >= Frame.headerBytes - Frame.lengthBytes, length <= frameBytesMax,
+            bufferedBytes >= Frame.lengthBytes + length
+        else { return nil }
+        return start..<start + Frame.lengthBytes + length
     }
 
     private func word(at index: Int) -> UInt32 {

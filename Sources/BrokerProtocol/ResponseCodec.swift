@@ -1,11 +1,13 @@
 extension Response {
+    static let publishedKind: UInt8 = 0x83
+
     /// The number on the wire, from 0x80 on. Never reused for another meaning.
     var kind: UInt8 {
         switch self {
         case .refused: 0x80
         case .hello: 0x81
         case .done: 0x82
-        case .published: 0x83
+        case .published: Self.publishedKind
         case .committed: 0x84
         case .settled: 0x85
         case .popped: 0x86

@@ -6,6 +6,9 @@ package struct Poller: ~Copyable {
     package struct Interest: OptionSet, Sendable {
         package let rawValue: UInt32
         package init(rawValue: UInt32) { self.rawValue = rawValue }
+        package init(read: Bool, write: Bool) {
+            rawValue = (read ? EPOLLIN.rawValue : 0) | (write ? EPOLLOUT.rawValue : 0)
+        }
         package static let read = Interest(rawValue: EPOLLIN.rawValue)
         package static let write = Interest(rawValue: EPOLLOUT.rawValue)
     }
@@ -42,18 +45,28 @@ package struct Poller: ~Copyable {
     /// Waits at most `milliseconds` (-1: for ever). An interrupting signal ends the wait with no events.
     /// Errors and hang-ups count as readable and writable: the next read or write tells what happened.
     package mutating func wait(milliseconds: Int32) throws(SystemError) -> [Event] {
+        var events: [Event] = []
+        try wait(milliseconds: milliseconds, &events)
+        return events
+    }
+
+    /// The same into an array that many waits share.
+    /// - Parameter events: Are replaced.
+    package mutating func wait(milliseconds: Int32, _ events: inout [Event]) throws(SystemError) {
+        events.removeAll(keepingCapacity: true)
         let count = unsafe clinux_epoll_wait(descriptor.number, &tokens, &masks, 256, milliseconds)
         if count < 0 {
             let code = errno
-            if code == EINTR { return [] }
+            if code == EINTR { return }
             throw SystemError(call: "epoll_wait", subject: "", code: code)
         }
         let broken = EPOLLERR.rawValue | EPOLLHUP.rawValue
-        return (0..<Int(count)).map { index in
-            Event(
-                token: tokens[index],
-                isReadable: masks[index] & (EPOLLIN.rawValue | broken) != 0,
-                isWritable: masks[index] & (EPOLLOUT.rawValue | broken) != 0)
+        for index in 0..<Int(count) {
+            events.append(
+                Event(
+                    token: tokens[index],
+                    isReadable: masks[index] & (EPOLLIN.rawValue | broken) != 0,
+                    isWritable: masks[index] & (EPOLLOUT.rawValue | broken) != 0))
         }
     }
 }

@@ -22,18 +22,23 @@ struct TailCache {
 
     init(limit: Int) { self.limit = limit }
 
-    mutating func add(_ buffer: LogBuffer, durableEnd: UInt64) {
+    /// - Returns: The memory of a buffer that had to go; nil when none had to.
+    mutating func add(_ buffer: LogBuffer, durableEnd: UInt64) -> [UInt8]? {
+        var memory: [UInt8]?
         buffers.append(buffer)
         byteCount += buffer.bytes.count
         while byteCount > limit, head < buffers.count, buffers[head].end <= durableEnd {
             byteCount -= buffers[head].bytes.count
-            buffers[head].bytes = []
+            var bytes: [UInt8] = []
+            swap(&bytes, &buffers[head].bytes)
+            memory = bytes
             head += 1
         }
         if head > 64 && head > buffers.count / 2 {
             buffers.removeFirst(head)
             head = 0
         }
+        return memory
     }
 
     /// The buffer in which the position lies.

@@ -313,11 +313,17 @@ package final class SegmentLog {
 
     private func closeBuffer(at end: UInt64) {
         guard !gathering.bytes.isEmpty else { return }
-        cache.add(gathering, durableEnd: writer.durableEnd)
+        let memory = cache.add(gathering, durableEnd: writer.durableEnd)
         closed.append(gathering)
         var next = LogBuffer(start: end, spare: nil)
         // Buffers of one load are alike; a good guess saves copying while the next one grows.
-        next.bytes.reserveCapacity(min(gathering.bytes.count, LogBuffer.byteCountMax))
+        let capacity = min(gathering.bytes.count, LogBuffer.byteCountMax)
+        if var memory, (capacity...2 * capacity).contains(memory.capacity) {
+            memory.removeAll(keepingCapacity: true)
+            next.bytes = memory
+        } else {
+            next.bytes.reserveCapacity(capacity)
+        }
         gathering = next
     }
 }

@@ -46,16 +46,19 @@ final class Connection {
     /// Reads once.
     /// - Returns: False when the peer has closed its side.
     func read(now: Int64) throws(SystemError) -> Bool {
-        let fill = { (buffer: inout [UInt8]) throws(SystemError) -> Int? in
-            try self.descriptor.read(into: &buffer, capacity: Self.readBytes)
-        }
         switch wire {
         case .native(let wire):
-            guard let count = try wire.decoder.fill(fill) else { return true }
+            let count = try wire.decoder.fill { (buffer) throws(SystemError) in
+                try descriptor.read(into: &buffer, capacity: Self.readBytes)
+            }
+            guard let count else { return true }
             wire.noteReceived(now: now)
             return count > 0
         case .redis(let wire):
-            guard let count = try wire.decoder.fill(fill) else { return true }
+            let count = try wire.decoder.fill { (buffer) throws(SystemError) in
+                try descriptor.read(into: &buffer, capacity: Self.readBytes)
+            }
+            guard let count else { return true }
             wire.noteReceived(now: now)
             return count > 0
         }
@@ -78,6 +81,13 @@ final class Connection {
         guard case .native(let wire) = wire else { return }
         wire.noteAnswered(correlation, response, now: now)
         if output.add(response, to: correlation) { outputMovedAt = now }
+    }
+
+    /// A publish of one message was accepted.
+    func confirm(_ correlation: UInt32, _ id: MessageID, now: Int64) {
+        guard case .native(let wire) = wire else { return }
+        wire.noteConfirmed(correlation, now: now)
+        if output.addConfirmation(of: id, to: correlation) { outputMovedAt = now }
     }
 
     func end() { isEnding = true }

@@ -8,6 +8,7 @@ final class Engine {
     let log: SegmentLog
     /// Effects whose records are not durable yet, in order.
     private var waiting = SlidingArray<PendingEffect>()
+    private var confirmations = SlidingArray<Confirmation>()
     private var scan: Scan?
     /// Damage that the state met when it read a message.
     private(set) var readFailure: LogError?
@@ -66,21 +67,36 @@ final class Engine {
         state.dispatch(now: now)
         let hasMore = try shortenLog(now: now)
         waiting.append(taking: &state.effects)
+        confirmations.append(taking: &state.confirmations)
         return hasMore
     }
 
     /// Gives out, in order, every effect whose record is durable.
-    func release(_ perform: (Effect) throws(LogError) -> Void) throws(LogError) {
+    func release(
+        confirm: (Confirmation) -> Void, _ perform: (Effect) throws(LogError) -> Void
+    ) throws(LogError) {
         let durableEnd = log.durableEnd
+        releaseConfirmations(before: durableEnd, confirm)
         // Ours alone while it lasts: each use of a class's would be checked for a second one.
         var waiting = SlidingArray<PendingEffect>()
         swap(&waiting, &self.waiting)
         defer { swap(&waiting, &self.waiting) }
         while !waiting.isEmpty, waiting[waiting.start].requires <= durableEnd {
-            let effect = waiting[waiting.start].effect
-            waiting.drop(before: waiting.start + 1)
+            let effect = waiting.removeFirst().effect
             if case .recycle(let segment) = effect { log.recycle(before: segment) } else { try perform(effect) }
         }
+    }
+
+    private func releaseConfirmations(before durableEnd: UInt64, _ confirm: (Confirmation) -> Void) {
+        var waiting = SlidingArray<Confirmation>()
+        swap(&waiting, &confirmations)
+        defer { swap(&waiting, &confirmations) }
+        var index = waiting.start
+        while index < waiting.end, waiting[index].requires <= durableEnd {
+            confirm(waiting[index])
+            index += 1
+        }
+        waiting.drop(before: index)
     }
 
     /// Bytes that were logged and are not durable.

@@ -52,6 +52,13 @@ extension EventLoop {
         }
     }
 
+    /// Only a connection publishes plainly.
+    func confirm(_ confirmation: Confirmation) {
+        guard let connection = connections[confirmation.origin.session], !connection.isEnding else { return }
+        connection.confirm(confirmation.origin.correlation, confirmation.message, now: now.monotonic)
+        touch(connection)
+    }
+
     func send(_ frame: Frame, to session: SessionID) {
         if let connection = connections[session] {
             if connection.isEnding { return }
@@ -73,10 +80,18 @@ extension EventLoop {
         return status
     }
 
+    /// The memory of a list that is done serves the next one.
+    private func keep(_ list: inout [Connection]) {
+        if !touched.isEmpty { return }
+        list.removeAll(keepingCapacity: true)
+        swap(&list, &touched)
+    }
+
     /// Sends what waits, and asks the poller for what each connection needs next.
     func flush() throws {
-        let batch = touched
-        touched = []
+        var batch: [Connection] = []
+        swap(&batch, &touched)
+        defer { keep(&batch) }
         let isBehind = engine.unsyncedBytes > Self.unsyncedBytesMax
         for connection in batch { connection.isTouched = false }
         for connection in batch where connections[connection.token] === connection {
@@ -93,9 +108,7 @@ extension EventLoop {
                 continue
             }
             if case .redis(let wire) = connection.wire { resumeWhenFree(connection, wire) }
-            var interest: Poller.Interest = []
-            if connection.wantsInput && !isBehind { interest.insert(.read) }
-            if connection.wantsOutput { interest.insert(.write) }
+            let interest = Poller.Interest(read: connection.wantsInput && !isBehind, write: connection.wantsOutput)
             // One that rests because of the disk is looked at again in the next turn.
             if connection.wantsInput && isBehind { touch(connection) }
             if interest != connection.interest {

@@ -81,8 +81,9 @@ final class EventLoop {
     /// - Throws: What makes going on impossible: a failed write or sync, or damage met in the log.
     func run() throws {
         var hasMore = false
+        var events: [Poller.Event] = []
         while true {
-            let events = try poller.wait(milliseconds: hasMore || !resuming.isEmpty ? 0 : timeout())
+            try poller.wait(milliseconds: hasMore || !resuming.isEmpty ? 0 : timeout(), &events)
             now = clock.now
             if let failure = engine.log.failure { throw failure }
             engine.state.advance(now: now)
@@ -95,7 +96,7 @@ final class EventLoop {
             pulse.whileSyncing { engine.log.flush(mayWait: !hasMore) }
             if let failure = engine.readFailure { throw failure }
             if let failure = engine.state.failure { throw failure }
-            try engine.release { (effect) throws(LogError) in try perform(effect) }
+            try engine.release(confirm: confirm) { (effect) throws(LogError) in try perform(effect) }
             if now.monotonic >= nextTick { tick() }
             try flush()
             hasMore = hasMore || paused.contains { $0.hasRoom } || !searches.isEmpty
@@ -117,7 +118,7 @@ final class EventLoop {
         var failure: (any Error)?
         do {
             try engine.log.close()
-            try engine.release { (effect) throws(LogError) in try perform(effect) }
+            try engine.release(confirm: confirm) { (effect) throws(LogError) in try perform(effect) }
             try flush()
         } catch {
             failure = error
@@ -249,6 +250,9 @@ final class EventLoop {
     func drain(_ connection: Connection, _ wire: NativeWire) {
         wire.drainDecoder { action in
             perform(action, of: connection)
+        } publish: { plain in
+            engine.state.publish(
+                plain, from: Origin(session: connection.id, correlation: plain.correlation), now: now)
         } handle: { correlation, request in
             engine.state.handle(request, from: Origin(session: connection.id, correlation: correlation), now: now)
         }

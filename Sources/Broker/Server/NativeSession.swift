@@ -141,6 +141,20 @@ struct NativeSession {
         case .published, .committed, .refused: break
         default: return
         }
+        noteConfirmed(correlation)
+    }
+
+    /// Whether one publish more is inside the limit.
+    var mayPublish: Bool { isOpen && unconfirmedCount < greeting.unconfirmedMax }
+
+    /// A request with one publish was taken.
+    mutating func notePublish(_ correlation: UInt32) {
+        unconfirmedCount += 1
+        unconfirmed.append(Unconfirmed(correlation: correlation, count: 1))
+    }
+
+    /// A request with publishes is answered.
+    mutating func noteConfirmed(_ correlation: UInt32) {
         var index = unconfirmed.start
         while index < unconfirmed.end, unconfirmed[index].correlation != correlation || unconfirmed[index].count == nil
         {

@@ -26,7 +26,11 @@ final class NativeWire {
 
     /// Gives each request to `handle`, and what else a frame asks for to `perform`, until one ends the connection, or
     /// enough is done for one turn.
-    func drainDecoder(_ perform: (NativeSession.Action) -> Void, handle: (UInt32, Request) -> Void) {
+    /// - Parameter publish: Is asked first about the most frequent request; false when it is for `handle`.
+    func drainDecoder(
+        _ perform: (NativeSession.Action) -> Void, publish: (PlainPublish) -> Bool,
+        handle: (UInt32, Request) -> Void
+    ) {
         isPaused = false
         // A decoder of our own while it lasts: each use of a class's would be checked for a second one.
         var decoder = FrameDecoder(side: .broker, frameBytesMax: 0)
@@ -39,6 +43,7 @@ final class NativeWire {
                     isPaused = true
                     return
                 }
+                if session.mayPublish, decoder.takePlain({ take($0, publish) }) { continue }
                 guard let frame = try decoder.next() else { return }
                 let action: NativeSession.Action
                 if case .request(let correlation, let request) = frame {
@@ -58,6 +63,17 @@ final class NativeWire {
         } catch {
             perform(.end(.response(error.correlation, .refused(error.error))))
         }
+    }
+
+    private func take(_ plain: PlainPublish, _ publish: (PlainPublish) -> Bool) -> Bool {
+        guard publish(plain) else { return false }
+        session.notePublish(plain.correlation)
+        return true
+    }
+
+    func noteConfirmed(_ correlation: UInt32, now: Int64) {
+        session.noteConfirmed(correlation)
+        session.noteSent(now: now)
     }
 
     func noteSent(_ frame: Frame, now: Int64) {
@@ -87,8 +103,7 @@ final class NativeWire {
                 let start = writer.bytes.count
                 var count = 0
                 while count < Self.deliveriesPerFrame, writer.bytes.count - start < Self.outputBytes, !waiting.isEmpty {
-                    let notice = waiting[waiting.start]
-                    waiting.drop(before: waiting.start + 1)
+                    let notice = waiting.removeFirst()
                     if try encode(notice, &writer) { count += 1 }
                 }
                 return count

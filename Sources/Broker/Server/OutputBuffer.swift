@@ -16,6 +16,12 @@ struct OutputBuffer {
         Frame.encode(response, to: correlation, into: &writer)
         return wasEmpty
     }
+    /// - Returns: Whether nothing waited before.
+    mutating func addConfirmation(of id: MessageID, to correlation: UInt32) -> Bool {
+        let wasEmpty = isEmpty
+        Frame.encodeConfirmation(of: id, to: correlation, into: &writer)
+        return wasEmpty
+    }
     mutating func addDeliveries(_ add: (inout ByteWriter) throws -> Int) throws {
         try Frame.encodeDeliveries(into: &writer, add)
     }

@@ -112,7 +112,7 @@ extension BrokerState {
             bytes: UInt32(contentBytes + MessageEntry.overheadBytes), topic: topic.id, owed: UInt16(owed),
             priority: published.priority,
             isInLane: isInLane)
-        messages.insert(entry, as: published.id)
+        index(entry, as: published.id, in: topic)
         if published.deliverAt != nil || published.expiresAt != nil || published.orderingKey != nil {
             extras[published.id] = MessageExtras(
                 orderingKey: published.orderingKey, deliverAt: published.deliverAt, expiresAt: published.expiresAt)
@@ -121,11 +121,15 @@ extension BrokerState {
             expiry.liveCount += 1
             watchEnd(of: published.id)
         }
+    }
+
+    func index(_ entry: MessageEntry, as id: MessageID, in topic: Topic) {
+        messages.insert(entry, as: id)
         segments.add(entry, segmentBytes)
         topic.messageCount += 1
-        owedCount += owed
-        if owed > 0 { topic.open(entry) }
-        if isInLane { topic.append(published.id, priority: published.priority) }
+        owedCount += Int(entry.owed)
+        if entry.owed > 0 { topic.open(entry) }
+        if entry.isInLane { topic.append(id, priority: entry.priority) }
     }
 
     private func add(_ id: MessageID, _ slot: Slot, to subscription: Subscription) {

@@ -133,15 +133,18 @@ extension BrokerState {
         stalled = []
         for subscription in unfinished { markDirty(subscription) }
         unfinished = []
+        var batch: [Subscription] = []
         while !dirty.isEmpty {
-            let batch = dirty
-            dirty = []
+            batch.removeAll(keepingCapacity: true)
+            swap(&batch, &dirty)
             for subscription in batch {
                 subscription.isDirty = false
                 if !isDraining { dispatch(subscription, now: now) }
                 checkAlarm(of: subscription)
             }
         }
+        batch.removeAll(keepingCapacity: true)
+        swap(&batch, &dirty)
     }
 
     /// Gives waiting pops what they wait for, the longest waiting first.

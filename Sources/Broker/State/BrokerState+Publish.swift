@@ -50,7 +50,7 @@ extension BrokerState {
             bytes += size
             owed += topic.subscriptions.count
             if message.deliverAt != nil { delayed += topic.subscriptions.count }
-            if topic.settings.isLimited {
+            if topic.isLimited {
                 growths[message.topic, default: Growth()].messages += 1
                 growths[message.topic]?.bytes += content
             }
@@ -101,8 +101,8 @@ extension BrokerState {
             }
         }
         try demandIntake(of: topic)
-        let content = topic.settings.isLimited ? outgoing.contentBytes : 0
-        if topic.settings.isLimited { try makeRoom(in: topic, bytes: content, &plan, now: now) }
+        let content = topic.isLimited ? outgoing.contentBytes : 0
+        if topic.isLimited { try makeRoom(in: topic, bytes: content, &plan, now: now) }
         let size = outgoing.body.count + headerBytes + 512
         try demandSpace(bytes: size + plan.bytes, owing: plan.owed + topic.subscriptions.count)
         let deliverAt = deliverAt(of: outgoing, now: now)

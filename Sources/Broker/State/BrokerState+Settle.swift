@@ -14,27 +14,32 @@ extension BrokerState {
         private var facts: [Fact] = []
         /// Acks of one subscription that follow each other; they share a fact.
         private var acks: (subscription: SubscriptionID, messages: [MessageID])?
-        private var taken: Set<LeaseID> = []
+        /// Nil: the leases of the request grow, so that none comes twice.
+        private var taken: Set<LeaseID>?
         /// Of verdicts that free no space.
         var unfreeingBytes = 0
 
+        /// - Parameter settlements: All of the request.
+        init(_ settlements: [Settlement]) {
+            let isGrowing = zip(settlements, settlements.dropFirst()).allSatisfy { $0.lease < $1.lease }
+            taken = isGrowing ? nil : []
+        }
+
         mutating func take(_ lease: Lease) throws(BrokerError) {
-            if !taken.insert(lease.id).inserted {
+            if !(taken?.insert(lease.id).inserted ?? true) {
                 throw BrokerError(.leaseLost, "lease \(lease.id) is settled twice in one request")
             }
         }
 
         mutating func add(_ fact: Fact) {
-            guard case .acknowledged(let id, let messages) = fact else {
-                closeAcks()
-                facts.append(fact)
-                return
-            }
+            closeAcks()
+            facts.append(fact)
+        }
+
+        mutating func acknowledge(_ message: MessageID, of id: SubscriptionID) {
             if let acks, acks.subscription != id || acks.messages.count >= BrokerState.messagesPerFact { closeAcks() }
-            if acks == nil {
-                acks = (id, [])
-            }
-            acks?.messages += messages
+            if acks == nil { acks = (id, []) }
+            acks?.messages.append(message)
         }
 
         private mutating func closeAcks() {
@@ -52,26 +57,32 @@ extension BrokerState {
     private func add(
         _ verdict: Verdict, of lease: Lease, to plan: inout SettlePlan, now: Now
     ) throws(BrokerError) {
+        if verdict == .ack {
+            try plan.take(lease)
+            plan.acknowledge(lease.message, of: lease.subscription.id)
+            return
+        }
         let textBytes =
             switch verdict {
             case .ack, .release: 0
             case .fail(let text, _), .reject(let text): min(text.utf8.count, 1024)
             }
-        let consumerBytes = verdict == .ack ? 0 : consumer(of: lease)?.utf8.count ?? 0
         let bytes =
-            plan.unfreeingBytes + textBytes + consumerBytes + Self.settleBytes + parkingBytes(lease.subscription)
-        if verdict != .ack && !leavesRoomForAcks(bytes) {
+            plan.unfreeingBytes + textBytes + (consumer(of: lease)?.utf8.count ?? 0) + Self.settleBytes
+            + parkingBytes(lease.subscription)
+        if !leavesRoomForAcks(bytes) {
             throw BrokerError(.diskFull, "the disk is full and what is left is for acks; the lease stays")
         }
         try plan.take(lease)
         plan.add(fact(for: verdict, lease, now: now))
-        if verdict != .ack { plan.unfreeingBytes = bytes }
+        plan.unfreeingBytes = bytes
     }
 
     /// One record for all verdicts of the request; a lost lease refuses its own item alone.
     func settle(_ settlements: [Settlement], session: SessionID, now: Now) -> [BrokerError?] {
-        var plan = SettlePlan()
+        var plan = SettlePlan(settlements)
         var results: [BrokerError?] = []
+        results.reserveCapacity(settlements.count)
         for settlement in settlements {
             do throws(BrokerError) {
                 let lease = try self.lease(settlement.lease, of: session, now: now)
@@ -94,7 +105,7 @@ extension BrokerState {
     func commit(
         publishes: [OutgoingMessage], settlements: [Settlement], session: SessionID, now: Now
     ) throws(BrokerError) -> [PublishReceipt] {
-        var settles = SettlePlan()
+        var settles = SettlePlan(settlements)
         for (index, settlement) in settlements.enumerated() {
             do throws(BrokerError) {
                 let lease = try self.lease(settlement.lease, of: session, now: now)
@@ -230,19 +241,19 @@ extension BrokerState {
     /// Milliseconds until something is over; nil when nothing waits. The wall clock may jump: never more than 1 s
     /// while a message is delayed.
     func nextDeadline(now: Now) -> Int64? {
-        var waits: [Int64] = []
-        if let first = leaseDeadlines.first { waits.append(first.deadline - now.monotonic) }
-        if let first = popDeadlines.first { waits.append(first.deadline - now.monotonic) }
-        if let first = delayed.first { waits.append(min(span(from: now.wall, to: first.until), 1_000)) }
-        if let first = backoffs.first { waits.append(span(from: steady(now), to: first.until)) }
-        if let first = pauseEnds.first { waits.append(min(span(from: now.wall, to: first), 1_000)) }
-        if let first = schedules.first, !isDraining { waits.append(min(span(from: now.wall, to: first), 1_000)) }
-        if let wait = nextExpiry(now: now) { waits.append(wait) }
-        if let first = wakes.first { waits.append(first.time - now.monotonic) }
-        if !stalled.isEmpty { waits.append(1_000) }
-        if !unfinished.isEmpty || !sweeps.isEmpty { waits.append(0) }
-        if !isDraining { for job in jobs { waits.append(job.wait(now: now.monotonic)) } }
-        return waits.min().map { max($0, 0) }
+        var wait = Int64.max
+        if let first = leaseDeadlines.first { wait = min(wait, first.deadline - now.monotonic) }
+        if let first = popDeadlines.first { wait = min(wait, first.deadline - now.monotonic) }
+        if let first = delayed.first { wait = min(wait, min(span(from: now.wall, to: first.until), 1_000)) }
+        if let first = backoffs.first { wait = min(wait, span(from: steady(now), to: first.until)) }
+        if let first = pauseEnds.first { wait = min(wait, min(span(from: now.wall, to: first), 1_000)) }
+        if let first = schedules.first, !isDraining { wait = min(wait, min(span(from: now.wall, to: first), 1_000)) }
+        if let expiry = nextExpiry(now: now) { wait = min(wait, expiry) }
+        if let first = wakes.first { wait = min(wait, first.time - now.monotonic) }
+        if !stalled.isEmpty { wait = min(wait, 1_000) }
+        if !unfinished.isEmpty || !sweeps.isEmpty { wait = min(wait, 0) }
+        if !isDraining { for job in jobs { wait = min(wait, job.wait(now: now.monotonic)) } }
+        return wait == .max ? nil : max(wait, 0)
     }
 
     private func span(from now: WallTime, to time: WallTime) -> Int64 {

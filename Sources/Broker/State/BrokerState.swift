@@ -115,6 +115,8 @@ final class BrokerState {
 
     /// Outputs in order; the server takes them.
     var effects: [PendingEffect] = []
+    /// Those of plain publishes; they may overtake the other effects.
+    var confirmations: [Confirmation] = []
     /// End of the last record that an effect depends on.
     var requiredEnd: UInt64 = 0
     /// Facts that become one record.

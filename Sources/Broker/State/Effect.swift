@@ -42,6 +42,14 @@ enum Effect: Hashable, Sendable {
     case recycle(before: UInt64)
 }
 
+/// An effect, kept plain because there are so many: a publish of one message was accepted.
+struct Confirmation: Hashable, Sendable {
+    /// The log must be durable up to here first.
+    let requires: UInt64
+    let origin: Origin
+    let message: MessageID
+}
+
 struct PendingEffect: Sendable {
     /// The log must be durable up to here first.
     let requires: UInt64

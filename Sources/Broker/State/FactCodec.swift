@@ -25,6 +25,24 @@ enum FactCodec {
         return offsets
     }
 
+    /// The same as a `published` fact of a plain message.
+    static func encode(
+        _ plain: PlainPublish, as id: MessageID, in topic: TopicID, at time: WallTime, into writer: inout ByteWriter
+    ) {
+        writer.bytes.append(addingCapacity: plainHeadBytes) { room in
+            room.append(6)
+            room.append(bigEndian: id.rawValue)
+            room.append(bigEndian: topic.rawValue)
+            room.append(bigEndian: UInt64(bitPattern: time.milliseconds))
+            room.append(plain.priority)
+            // Ordering key, deliver-at, expires-at, dedup id.
+            room.append(bigEndian: 0 as UInt32)
+        }
+        writer.bytes.append(contentsOf: plain.bytes[plain.content])
+    }
+
+    private static let plainHeadBytes = 26
+
     static func decode(_ payload: [UInt8]) throws(Malformed) -> [(fact: Fact, offset: Int)] {
         var reader = ByteReader(payload)
         var facts: [(fact: Fact, offset: Int)] = []

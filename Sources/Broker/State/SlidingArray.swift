@@ -25,6 +25,13 @@ struct SlidingArray<Element> {
         }
     }
 
+    /// Nil at the end.
+    func element(at index: UInt64) -> Element? {
+        precondition(index >= start)
+        let place = head + Int(index - start)
+        return place < elements.count ? elements[place] : nil
+    }
+
     mutating func append(_ element: Element) { elements.append(element) }
 
     /// Appends what the array holds and leaves it empty. Both keep their memory.
@@ -36,6 +43,13 @@ struct SlidingArray<Element> {
             elements.append(contentsOf: others)
         }
         others.removeAll(keepingCapacity: others.capacity <= 4096)
+    }
+
+    /// Takes the first element out. The array is not empty.
+    mutating func removeFirst() -> Element {
+        let first = elements[head]
+        drop(before: start + 1)
+        return first
     }
 
     /// Drops the elements before `index`; memory is given back in large steps, so that dropping is cheap.

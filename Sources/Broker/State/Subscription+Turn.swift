@@ -40,7 +40,10 @@ extension Subscription {
     func next(now: WallTime, since: (MessageID) -> WallTime) -> MessageID? {
         if readyCount == 0 { return nil }
         if let fair { return fair.next(rules, now: now, since: since) }
-        for lane in (0..<Topic.priorities).reversed() {
+        var lanes = topic.usedLanes | returnedLanes
+        while lanes != 0 {
+            let lane = UInt16.bitWidth - 1 - lanes.leadingZeroBitCount
+            lanes ^= 1 << UInt16(lane)
             guard let first = head(lane) else { continue }
             ageing.choice = .plain
             // A subscription whose messages all have one priority pays no more than this.

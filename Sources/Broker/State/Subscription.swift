@@ -26,6 +26,8 @@ final class Subscription {
     private(set) var slots: NumberMap<MessageID, Slot> = [:]
     /// Ready messages that have a slot, by lane.
     private(set) var returned = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
+    /// Which of them hold something, a bit for each.
+    private(set) var returnedLanes: UInt16 = 0
     /// By lane.
     private(set) var blocked = [OrderedIDs](repeating: OrderedIDs(), count: Topic.priorities)
     private(set) var leased = OrderedIDs()
@@ -117,8 +119,7 @@ final class Subscription {
     func owes(_ id: MessageID, _ entry: MessageEntry) -> Bool { isFresh(id, entry) || slots[id] != nil }
 
     func firstFresh(_ lane: Int) -> MessageID? {
-        let cursor = cursors[lane]
-        return cursor < topic.lanes[lane].end ? topic.lanes[lane][cursor] : nil
+        topic.lanes[lane].element(at: cursors[lane])
     }
 
     func freshCount(lane: Int) -> Int { Int(topic.lanes[lane].end - cursors[lane]) - ahead[lane].count }
@@ -130,8 +131,9 @@ final class Subscription {
             return
         }
         repeat {
-            cursors[lane] += 1
-            if cursors[lane] % Topic.trimStep == 0 { topic.trim(lane: lane) }
+            let cursor = cursors[lane] + 1
+            cursors[lane] = cursor
+            if cursor % Topic.trimStep == 0 { topic.trim(lane: lane) }
         } while !ahead[lane].isEmpty && firstFresh(lane).map { ahead[lane].remove($0) } ?? false
     }
 
@@ -185,6 +187,7 @@ final class Subscription {
         case .ready:
             readySlotCount += 1
             returned[lane].insert(id)
+            returnedLanes |= 1 << UInt16(lane)
             fair?.enter(id, lane)
         case .leased: leased.insert(id)
         case .delayed: delayed.insert(id)
@@ -200,6 +203,7 @@ final class Subscription {
         case .ready:
             readySlotCount -= 1
             returned[lane].remove(id)
+            if returned[lane].isEmpty { returnedLanes &= ~(1 << UInt16(lane)) }
             fair?.exit(id, lane)
         case .leased: leased.remove(id)
         case .delayed: delayed.remove(id)

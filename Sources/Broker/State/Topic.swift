@@ -9,7 +9,10 @@ final class Topic {
 
     let id: TopicID
     let name: TopicName
-    var settings: TopicSettings
+    var settings: TopicSettings {
+        didSet { isLimited = settings.isLimited }
+    }
+    private(set) var isLimited: Bool
     var intakePause: Pause?
     /// Of all its subscriptions.
     var deliveryPause: Pause?
@@ -17,6 +20,8 @@ final class Topic {
     var subscriptions: [Subscription] = []
     /// Message ids in publish order, by priority. Each subscription has a cursor into each lane.
     private(set) var lanes = [SlidingArray<MessageID>](repeating: SlidingArray(), count: priorities)
+    /// Which lanes hold something, a bit for each.
+    private(set) var usedLanes: UInt16 = 0
     /// Live messages.
     var messageCount = 0
     /// Messages that at least one subscription still has to deliver or settle: it owes them a verdict, and they are
@@ -38,15 +43,28 @@ final class Topic {
         self.id = id
         self.name = name
         self.settings = settings
+        isLimited = settings.isLimited
     }
 
-    func append(_ message: MessageID, priority: UInt8) { lanes[Int(priority)].append(message) }
+    /// Whether a message that is nothing but its content needs no other look at the topic: there are no limits, and
+    /// each subscription takes it from its lane.
+    var isPlain: Bool {
+        if isLimited || intakePause != nil { return false }
+        for subscription in subscriptions where subscription.isQueued { return false }
+        return true
+    }
+
+    func append(_ message: MessageID, priority: UInt8) {
+        lanes[Int(priority)].append(message)
+        usedLanes |= 1 << UInt16(priority)
+    }
 
     /// Drops the front of a lane that every subscription has passed.
     func trim(lane: Int) {
         var passed = lanes[lane].end
         for subscription in subscriptions { passed = min(passed, subscription.cursors[lane]) }
         lanes[lane].drop(before: passed)
+        if lanes[lane].isEmpty { usedLanes &= ~(1 << UInt16(lane)) }
     }
 
     /// A subscription is gone: perhaps it was the last to hold something.

@@ -120,7 +120,7 @@ final class Simulation {
     func ask(_ request: Request, _ session: UInt64) throws -> Response? {
         correlation += 1
         let origin = Origin(session: SessionID(rawValue: session), correlation: correlation)
-        state.handle(request, from: origin, now: now)
+        state.handleAsOnTheWire(request, from: origin, now: now)
         var answer: Response?
         for effect in take() {
             if case .respond(origin, let response) = effect { answer = response } else { try accept(effect) }
@@ -129,8 +129,7 @@ final class Simulation {
     }
 
     func take() -> [Effect] {
-        defer { state.effects = [] }
-        return state.effects.map(\.effect)
+        state.takeEffects().map(\.effect)
     }
 
     // MARK: Chance

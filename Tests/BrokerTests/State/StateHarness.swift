@@ -45,7 +45,7 @@ final class StateHarness {
         if state.sessions[id] == nil { state.open(id, name: "session-\(session)") }
         correlation += 1
         let origin = Origin(session: id, correlation: correlation)
-        state.handle(request, from: origin, now: now)
+        state.handleAsOnTheWire(request, from: origin, now: now)
         takeEffects()
         for case .respond(origin, let response) in effects.map(\.effect) { return response }
         return nil
@@ -94,14 +94,13 @@ final class StateHarness {
     }
 
     private func takeEffects() {
-        for pending in state.effects {
+        for pending in state.takeEffects() {
             effects.append(pending)
             if case .recycle(let segment) = pending.effect {
                 journal.sync()
                 journal.recycle(before: segment)
             }
         }
-        state.effects = []
     }
 
     /// Starts a new state from what the log holds before `position` (nil: all of it).
