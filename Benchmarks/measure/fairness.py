@@ -23,9 +23,10 @@ def measure(seconds, rounds, say):
     server.start()
     try:
         for number in range(rounds):
-            add("alone", f"a{number}", producers=50, window=1)
-            # Memory that a first run has made free again would hide what connections cost: the first round's figure holds.
+            # Memory that an earlier run has made free again would hide what connections cost: the figure of the first
+            # run of a new server holds.
             add("idle", f"i{number}", producers=50, window=1, idle=IDLE)
+            add("alone", f"a{number}", producers=50, window=1)
             add("many", f"m{number}", producers=1000, window=1)
             add("calm", f"c{number}", **OTHERS)
             add("slow", f"s{number}", disturb="slow", **OTHERS)
