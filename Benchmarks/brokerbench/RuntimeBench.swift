@@ -31,7 +31,7 @@ struct RuntimeBench {
 
         func handle(_ event: Parcel, _ attempt: Attempt) async -> Outcome {
             if left.subtract(1, ordering: .relaxed).newValue == 0 { finished() }
-            return .done()
+            return .done
         }
     }
 

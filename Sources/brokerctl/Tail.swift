@@ -52,16 +52,6 @@ extension Invocation {
     }
 }
 
-extension BrokerClient {
-    func peek(_ topic: TopicName, from: MessageID, limit: UInt32) async throws(BrokerError) -> [Delivery] {
-        switch try await perform(.peek(topic, from: from, limit: limit)) {
-        case .messages(let messages): return messages
-        case .refused(let error): throw error
-        default: throw BrokerError(.responseMalformed, "the response does not belong to the request")
-        }
-    }
-}
-
 /// Finds the end of a topic that can only be read forwards.
 @MainActor enum MessageTail {
     typealias Peek = (_ from: MessageID, _ limit: UInt32) async throws -> [MessageID]

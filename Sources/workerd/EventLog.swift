@@ -21,6 +21,21 @@ struct EventLog: Sendable {
         case .settled(let attempt, let ending, let duration): settled(attempt, ending, duration)
         case .dropped(let attempt, let reason, let duration):
             write(.warning, "outcome dropped, the event comes again: \(reason)", attempt, duration: duration)
+        case .postponed(let attempt, let error, let wait):
+            write(
+                .warning,
+                "\(error); nothing was done, the event comes again in \(wait.wholeMilliseconds) ms: \(error.advice)",
+                attempt)
+        case .waitsForDisk(let attempt, let error, let wait):
+            write(
+                .warning, "\(error); its outcome is tried again in \(wait.wholeMilliseconds) ms: \(error.advice)",
+                attempt)
+        case .queuePaused(let subscription, let until, let reason):
+            let name = "\(subscription.topic)@\(subscription.name)"
+            logger.warning(
+                "\(instance) paused the deliveries of \(name) until \(EventTime(until)): \(reason); "
+                    + "brokerctl resume \(name) ends that earlier",
+                ["WORKER_INSTANCE": instance, "BROKER_SUBSCRIPTION": subscription.description])
         case .timedOut(let attempt): write(.warning, "ran out of time, its task is cancelled", attempt)
         case .leaseLost(let attempt): write(.warning, "lost its lease", attempt, event: .leaseLost)
         case .stuck(let attempt, let count):
@@ -41,10 +56,11 @@ struct EventLog: Sendable {
         case .snoozed(let time):
             write(
                 .debug, "again in \(time.wholeMilliseconds) ms", attempt, ending: ending, duration: duration)
+        case .pausedQueue: write(.info, "given back, its queue is paused", attempt, ending: ending, duration: duration)
         case .released: write(.debug, "given back", attempt, ending: ending, duration: duration)
-        case .retried(let error):
+        case .failed(let error):
             write(.warning, "failed, to be retried: \(error)", attempt, ending: ending, duration: duration)
-        case .dead(let reason):
+        case .rejected(let reason):
             write(
                 .error, "dead-lettered: \(reason)", attempt, event: .deadLettered, ending: ending,
                 duration: duration)
@@ -65,6 +81,19 @@ struct EventLog: Sendable {
                 "BROKER_OUTCOME": ending?.name ?? "",
                 "BROKER_DURATION_USEC": duration.map { String($0.wholeMicroseconds) } ?? "",
             ])
+    }
+}
+
+extension BrokerError {
+    /// What a person can do about a refusal that lasts.
+    var advice: String {
+        switch code {
+        case .topicPaused: "brokerctl resume TOPIC lets its publishes go on"
+        case .topicFull: "its subscriptions are behind: start more of their workers, or raise the limit that it names"
+        case .diskFull: "make room on the disk of brokerd's data_dir"
+        case .topicLimit, .delayedLimit, .unconfirmedLimit: "raise the limit that it names in brokerd.conf"
+        default: "brokerctl status and the log of brokerd tell more"
+        }
     }
 }
 

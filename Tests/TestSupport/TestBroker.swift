@@ -10,6 +10,17 @@ package final class TestBroker: Sendable {
         package let afterMilliseconds: Int64?
     }
 
+    package struct Pause: Hashable, Sendable {
+        package let subscription: SubscriptionName
+        /// Nil: until it is resumed.
+        package let until: WallTime?
+
+        package init(_ subscription: SubscriptionName, until: WallTime?) {
+            self.subscription = subscription
+            self.until = until
+        }
+    }
+
     /// What tests look at.
     package struct Record: Sendable {
         /// Everything published, in order.
@@ -22,6 +33,8 @@ package final class TestBroker: Sendable {
         package var deliveries: [Delivery] = []
         /// Leases extended, one entry per lease and extension.
         package var extensions: [LeaseID] = []
+        /// Pauses of subscriptions that were accepted, in order.
+        package var pauses: [Pause] = []
         package var commits = 0
         package var connects = 0
         /// Deliveries out under a lease.
@@ -35,6 +48,7 @@ package final class TestBroker: Sendable {
         package var subscribes: [BrokerError] = []
         package var commits: [BrokerError] = []
         package var settles: [BrokerError] = []
+        package var pauses: [BrokerError] = []
     }
 
     struct Message {
@@ -46,6 +60,7 @@ package final class TestBroker: Sendable {
     struct Entry {
         let message: Message
         var attempt: UInt32 = 0
+        var deliveries: UInt32 = 0
         var lastError: String?
         var visibleAt: Int64
     }
@@ -84,6 +99,7 @@ package final class TestBroker: Sendable {
         var consumers: [ConsumerKey: Consumer] = [:]
         var consumerOrder: [ConsumerKey] = []
         var leases: [LeaseID: Lease] = [:]
+        var pauses: [SubscriptionName: WallTime] = [:]
         var connections: Set<Int> = []
         var nextID: UInt64 = 1
         var nextLease: UInt64 = 1
@@ -98,6 +114,9 @@ package final class TestBroker: Sendable {
     private let state = Mutex(State())
 
     package init(attemptsMax: UInt32 = 10) { state.withLock { $0.attemptsMax = attemptsMax } }
+
+    /// The broker's time, monotonic and wall clock in one.
+    package var now: WallTime { WallTime(milliseconds: state.withLock { $0.now }) }
 
     package var record: Record { state.withLock { $0.record } }
 

@@ -84,6 +84,10 @@ extension TestBroker.State {
             consumers[key]?.credit = credit
             record.credits[subscription] = credit
             return .success(.done)
+        case .pause(let target, .delivery, let until):
+            guard let error = pause(target, until: until) else { return .success(.done) }
+            if error.code == .connectionLost { close(connection) }
+            return .failure(error)
         case .unsubscribe(let consumer):
             let key = TestBroker.ConsumerKey(connection: connection, consumer: consumer)
             guard consumers[key] != nil else { return .failure(unknown(consumer)) }

@@ -22,10 +22,12 @@ extension TestBroker.State {
     mutating func dispatch() {
         for key in consumerOrder {
             while let consumer = consumers[key], consumer.unsettled < consumer.credit,
+                pauses[consumer.subscription].map({ $0.milliseconds <= now }) ?? true,
                 let index = ready[consumer.subscription]?.firstIndex(where: { $0.visibleAt <= now }),
                 var entry = ready[consumer.subscription]?.remove(at: index)
             {
                 entry.attempt += 1
+                entry.deliveries += 1
                 let lease = LeaseID(rawValue: nextLease)
                 nextLease += 1
                 leases[lease] = TestBroker.Lease(
@@ -35,12 +37,24 @@ extension TestBroker.State {
                 let delivery = Delivery(
                     consumer: key.consumer, lease: lease, leaseMilliseconds: consumer.leaseMilliseconds,
                     id: entry.message.id, subscription: consumer.subscription, attempt: entry.attempt,
-                    publishedAt: WallTime(milliseconds: entry.message.publishedAt), lastError: entry.lastError,
-                    headers: entry.message.outgoing.headers, body: entry.message.outgoing.body)
+                    deliveries: entry.deliveries, publishedAt: WallTime(milliseconds: entry.message.publishedAt),
+                    lastError: entry.lastError, priority: entry.message.outgoing.priority,
+                    orderingKey: entry.message.outgoing.orderingKey, headers: entry.message.outgoing.headers,
+                    body: entry.message.outgoing.body)
                 record.deliveries.append(delivery)
                 consumer.output.yield(delivery)
             }
         }
+    }
+
+    mutating func pause(_ target: PauseTarget, until time: WallTime?) -> BrokerError? {
+        if !faults.pauses.isEmpty { return faults.pauses.removeFirst() }
+        guard case .subscription(let name) = target, ready[name] != nil else {
+            return BrokerError(.subscriptionUnknown, "there is no subscription \(target)")
+        }
+        pauses[name] = time ?? WallTime(milliseconds: .max)
+        record.pauses.append(TestBroker.Pause(name, until: time))
+        return nil
     }
 
     func owned(_ id: LeaseID, by connection: Int) -> TestBroker.Lease? {

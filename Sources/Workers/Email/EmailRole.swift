@@ -44,7 +44,7 @@ public enum EmailRole {
             try await database.run {
                 try Outbox($0, transport: transport).send(text, about: orderID, from: from, to: to, now: now)
             }
-            return .done()
+            return .done
         }
         var role = Role("email")
         role.register(

@@ -8,7 +8,7 @@ package struct OrderWorker<Input: OrderEvent>: Worker {
         do {
             try event.validate()
         } catch {
-            return .dead("invalid \(Input.topic): \(error)")
+            return .reject("invalid \(Input.topic): \(error)")
         }
         return try await work(event, attempt)
     }

@@ -248,7 +248,7 @@ package struct InventoryStore {
                 return .done(publishing: reply.map { [$0] } ?? [])
             }
         } catch let refusal as Refusal {
-            return .dead(refusal.reason)
+            return .reject(refusal.reason)
         }
     }
 

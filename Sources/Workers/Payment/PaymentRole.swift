@@ -44,6 +44,7 @@ package struct Cashier: Sendable {
     private let payments: DatabaseThread
     private let provider: any PaymentProvider
     private let clock: @Sendable () -> WallTime
+    private let outage = ProviderOutage()
 
     package init(
         databasePath: String, provider: any PaymentProvider, clock: @escaping @Sendable () -> WallTime
@@ -54,7 +55,8 @@ package struct Cashier: Sendable {
     }
 
     /// - Returns: Done, publishing `payment.completed` or `payment.failed`; snooze when the provider limits the rate;
-    ///   dead when only a person can tell what to do.
+    ///   pause the queue, 5 seconds to 5 minutes, when the provider cannot be asked at all; reject when only a person
+    ///   can tell what to do.
     /// - Throws: ``PaymentProviderError`` when the charge is unclear, or what the database refused: a retry is safe.
     package func pay(_ event: PaymentProcess, _ attempt: Attempt) async throws -> Outcome {
         let charge = Charge(
@@ -69,26 +71,32 @@ package struct Cashier: Sendable {
             if let lifetime = provider.keyLifetime,
                 since.adding(milliseconds: Int64(lifetime / .milliseconds(1))) <= begun
             {
-                return .dead(
+                return .reject(
                     "the charge of order \(event.orderID) is unclear since \(EventTime(since)), longer than the "
                         + "payment provider remembers: look for \(old) there before anybody charges again")
             }
             key = old
         case .ended(let result): return try outcome(result, of: event)
         case .otherCharge(let recorded):
-            return .dead(
+            return .reject(
                 "order_id: the payment of order \(event.orderID) began with another token or amount, "
                     + Money.text(recorded.amount, recorded.currency))
         }
         let answer: ChargeResult
         do {
             answer = try await provider.charge(charge, key: key)
+        } catch .unavailable(let reason) {
+            let error = PaymentProviderError.unavailable(reason: reason)
+            guard let pause = outage.pause(deliveries: attempt.deliveries, now: clock()) else { throw error }
+            return .pauseQueue(for: pause, because: String(describing: error))
         } catch .rateLimited(let pause) {
-            return .snooze(pause)
+            outage.answered(at: clock())
+            return .snooze(for: pause)
         } catch .keyReused {
-            return .dead("order \(event.orderID): \(PaymentProviderError.keyReused)")
+            return .reject("order \(event.orderID): \(PaymentProviderError.keyReused)")
         }
         let ended = clock()
+        outage.answered(at: ended)
         let result = try await payments.run { try PaymentStore($0).end(event.orderID, answer, now: ended) }
         return try outcome(result, of: event)
     }

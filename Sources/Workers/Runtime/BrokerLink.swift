@@ -2,6 +2,8 @@ import BrokerProtocol
 
 /// One connection to the broker with the consumers of every subscription of the runtime.
 struct BrokerLink: Sendable {
+    static let lost = BrokerError(.connectionLost, "the connection was lost")
+
     let broker: any MessageBroker
     let generation: Int
     private let streams: [SubscriptionName: DeliveryStream]
@@ -118,6 +120,17 @@ struct BrokerLink: Sendable {
                 try await broker.commit(
                     publishing: settling.publishes, settling: [Settlement(settling.lease, settling.verdict)])
             }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Holds up the deliveries of a subscription, to every consumer.
+    /// - Returns: Why the broker did not; nil when the pause is durable.
+    func pause(_ subscription: SubscriptionName, until time: WallTime) async -> BrokerError? {
+        do throws(BrokerError) {
+            try await broker.pause(.subscription(subscription), .delivery, until: time)
             return nil
         } catch {
             return error

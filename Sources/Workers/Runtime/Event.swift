@@ -28,18 +28,43 @@ public struct Publication: Hashable, Sendable {
     public let message: OutgoingMessage
 
     /// - Parameters:
-    ///   - key: Messages of one ordering key are delivered one at a time, in order.
-    ///   - dedupID: A second publish with the same id inside the topic's window is not delivered again.
+    ///   - key: Messages of one ordering key are delivered one at a time, in order, also while one waits for its retry.
+    ///   - dedupID: A second publish with the same id inside the topic's `dedup_window` publishes nothing. A handler
+    ///     that runs again after a crash publishes once when the id is made of its event.
+    ///   - headers: Short keys and values that travel with the message; the broker limits their sum, usually to 16 KiB.
     ///   - deliverAt: Not delivered before this time.
+    ///   - delay: Not delivered before so long after the publish; with `deliverAt`, the later of both counts.
+    ///   - priority: 0 (last) to 9 (first).
+    ///   - expiresAt: When it is not delivered before this time, it becomes a dead letter or is dropped, as its topic
+    ///     says.
     /// - Throws: `EncodingError` when the event has no JSON form, a number that is not finite for instance.
     public init<E: Event>(
-        _ event: E, key: String? = nil, dedupID: String? = nil, headers: [Header] = [], deliverAt: WallTime? = nil
+        _ event: E, key: String? = nil, dedupID: String? = nil, headers: [Header] = [], deliverAt: WallTime? = nil,
+        delay: Duration? = nil, priority: UInt8 = 4, expiresAt: WallTime? = nil
     ) throws {
         var headers = headers
         if E.type != E.topic.text { headers.append(Header(EventType.headerKey, E.type)) }
         message = OutgoingMessage(
-            topic: E.topic, body: try EventCoding.encode(event), headers: headers, orderingKey: key,
-            deliverAt: deliverAt, dedupID: dedupID)
+            topic: E.topic, body: try EventCoding.encode(event), headers: headers, priority: priority,
+            orderingKey: key, deliverAt: deliverAt, expiresAt: expiresAt, dedupID: dedupID,
+            delayMilliseconds: delay.map { max(0, $0.milliseconds) })
+    }
+}
+
+extension MessageBroker {
+    /// Publishes an event; on return it is durable.
+    /// - Throws: The broker's refusal, or `CONNECTION_LOST` when nobody knows whether it was published: with a dedup id
+    ///   the same publication can be published again.
+    @discardableResult
+    public func publish(_ publication: Publication) async throws(BrokerError) -> PublishReceipt {
+        try await publish(publication.message)
+    }
+
+    /// Publishes events; on return those that were accepted are durable. One result for each, in order.
+    public func publish(
+        _ publications: [Publication]
+    ) async throws(BrokerError) -> [Result<PublishReceipt, BrokerError>] {
+        try await publish(publications.map(\.message))
     }
 }
 

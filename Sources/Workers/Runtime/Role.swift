@@ -40,7 +40,7 @@ struct Route: Sendable {
         let type = EventType.named(in: delivery.headers, topic: delivery.subscription.topic)
         guard let handler = handlers[type] else {
             let known = handlers.keys.sorted().joined(separator: ", ")
-            return Ruling(.dead("unknown event type \(type); \(delivery.subscription) handles \(known)"))
+            return Ruling(.reject("unknown event type \(type); \(delivery.subscription) handles \(known)"))
         }
         return await handler.run(delivery, timeout)
     }
@@ -68,7 +68,7 @@ struct Handler: Sendable {
             do {
                 event = try EventCoding.decode(W.Input.self, from: delivery.body)
             } catch {
-                return Ruling(.dead("undecodable \(W.Input.type): \(ErrorText.describe(error))"))
+                return Ruling(.reject("undecodable \(W.Input.type): \(ErrorText.describe(error))"))
             }
             let attempt = Attempt(delivery, timeout: timeout)
             do {
@@ -77,14 +77,5 @@ struct Handler: Sendable {
                 return Ruling(worker.verdict(for: error, attempt), error: ErrorText.describe(error))
             }
         }
-    }
-}
-
-extension Attempt {
-    init(_ delivery: Delivery, timeout: Duration) {
-        self.init(
-            id: delivery.id, subscription: delivery.subscription, number: delivery.attempt,
-            redrives: delivery.redrives, publishedAt: delivery.publishedAt, lastError: delivery.lastError,
-            headers: delivery.headers, timeout: timeout)
     }
 }

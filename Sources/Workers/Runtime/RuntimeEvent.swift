@@ -14,6 +14,13 @@ public enum RuntimeEvent: Hashable, Sendable {
     case settled(Attempt, Ending, duration: Duration)
     /// The outcome of an attempt does not count: its lease or its connection is lost. The event comes again.
     case dropped(Attempt, reason: String, duration: Duration)
+    /// The broker refused a pause, or for a time a publication (its topic is full or paused): nothing of the outcome
+    /// was done, and the event is given back to come again after the wait, no attempt counted.
+    case postponed(Attempt, BrokerError, wait: Duration)
+    /// The broker's disk is full: the same outcome is tried again after the wait, its lease kept.
+    case waitsForDisk(Attempt, BrokerError, wait: Duration)
+    /// The broker holds up the deliveries of a subscription, as a worker asked.
+    case queuePaused(SubscriptionName, until: WallTime, reason: String)
     /// The time of an attempt is over; its task is cancelled.
     case timedOut(Attempt)
     /// The lease of a delivery is lost; its handler, if it runs, is cancelled.
@@ -29,18 +36,21 @@ public enum RuntimeEvent: Hashable, Sendable {
 /// How a settled attempt ended.
 public enum Ending: Hashable, Sendable {
     case done(published: Int)
-    case retried(error: String)
+    case failed(error: String)
     case snoozed(Duration)
+    /// Given back behind the pause of its subscription.
+    case pausedQueue(until: WallTime)
     case released
-    case dead(reason: String)
+    case rejected(reason: String)
 
     public var name: String {
         switch self {
         case .done: "done"
-        case .retried: "retried"
+        case .failed: "failed"
         case .snoozed: "snoozed"
+        case .pausedQueue: "paused_queue"
         case .released: "released"
-        case .dead: "dead"
+        case .rejected: "rejected"
         }
     }
 }
@@ -65,10 +75,13 @@ public struct RuntimeCounters: Hashable, Sendable {
     public var brokerAnswers: UInt64 = 0
     public var started: UInt64 = 0
     public var done: UInt64 = 0
-    public var retried: UInt64 = 0
+    public var failed: UInt64 = 0
     public var snoozed: UInt64 = 0
+    public var pausedQueue: UInt64 = 0
     public var released: UInt64 = 0
-    public var dead: UInt64 = 0
+    public var rejected: UInt64 = 0
+    /// Outcomes that the broker refused for a time.
+    public var postponed: UInt64 = 0
     public var dropped: UInt64 = 0
     public var leasesLost: UInt64 = 0
     public var timeouts: UInt64 = 0

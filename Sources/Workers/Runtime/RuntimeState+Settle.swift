@@ -1,39 +1,5 @@
 import BrokerProtocol
 
-/// How a delivery is settled: the verdict, with publishes as one commit.
-struct Settling: Hashable, Sendable {
-    let lease: LeaseID
-    let verdict: Verdict
-    let publishes: [OutgoingMessage]
-    let ending: Ending
-
-    private init(_ lease: LeaseID, _ verdict: Verdict, _ ending: Ending, publishes: [OutgoingMessage] = []) {
-        self.lease = lease
-        self.verdict = verdict
-        self.publishes = publishes
-        self.ending = ending
-    }
-
-    /// - Parameter error: The text of a retry, at most 1 KiB of it.
-    init(lease: LeaseID, _ outcome: Outcome, error: String? = nil) {
-        switch outcome {
-        case .done(let publications):
-            self.init(
-                lease, .ack, .done(published: publications.count), publishes: publications.map(\.message))
-        case .retry(let after):
-            let error = ErrorText.bounded(error ?? "the worker asked for a retry")
-            let milliseconds = after.map { max(0, $0.milliseconds) }
-            self.init(lease, .fail(error: error, afterMilliseconds: milliseconds), .retried(error: error))
-        case .snooze(let time):
-            self.init(lease, .release(afterMilliseconds: max(0, time.milliseconds)), .snoozed(time))
-        case .dead(let reason):
-            let reason = ErrorText.bounded(reason)
-            self.init(lease, .reject(reason: reason), .dead(reason: reason))
-        case .release: self.init(lease, .release(), .released)
-        }
-    }
-}
-
 extension RuntimeState {
     func index(of ticket: Ticket) -> Int? { held.firstIndex { $0.ticket == ticket } }
 
@@ -47,7 +13,7 @@ extension RuntimeState {
         held.remove(at: index)
     }
 
-    private mutating func drop(_ index: Int, _ reason: String, _ now: Duration) {
+    mutating func drop(_ index: Int, _ reason: String, _ now: Duration) {
         let item = held[index]
         counters.dropped += 1
         actions.append(.report(.dropped(attempt(item), reason: reason, duration: now - item.startedAt)))
@@ -64,18 +30,31 @@ extension RuntimeState {
         let lease = item.delivery.lease
         if !isConnected(item) { return drop(index, "the connection was lost", now) }
         switch item.stage {
-        case .running: settle(index, Settling(lease: lease, ruling.outcome, error: ruling.error))
+        case .running: conclude(index, ruling, now)
         case .cancelled(.leaseLost, _): drop(index, "the lease was lost", now)
         case .cancelled(let cause, _):
             // Finished work counts although the cancellation came first; everything else follows from that.
             if ruling.error == nil, ruling.outcome.isFinal {
-                settle(index, Settling(lease: lease, ruling.outcome))
+                settle(index, Settling(lease: lease, ruling.outcome, wall: wall()))
+            } else if cause == .timeout, case .pauseQueue = ruling.outcome {
+                // What is down often shows as a call that does not end.
+                conclude(index, ruling, now)
             } else if cause == .timeout {
-                settle(index, Settling(lease: lease, .retry(), error: timeoutText))
+                settle(index, Settling(lease: lease, .fail(timeoutText), wall: wall()))
             } else {
-                settle(index, Settling(lease: lease, .release))
+                settle(index, Settling(lease: lease, .release, wall: wall()))
             }
-        case .waiting, .settling: break
+        case .waiting, .pausing, .settling, .refused: break
+        }
+    }
+
+    private mutating func conclude(_ index: Int, _ ruling: Ruling, _ now: Duration) {
+        if case .pauseQueue(let time, let reason) = ruling.outcome {
+            pause(index, until: time.wall(now: wall()), ErrorText.bounded(reason ?? ruling.error ?? "a worker asked"))
+        } else {
+            settle(
+                index,
+                Settling(lease: held[index].delivery.lease, ruling.outcome, error: ruling.error, wall: wall()))
         }
     }
 
@@ -91,12 +70,9 @@ extension RuntimeState {
         if !isConnected(item) { return drop(index, "the connection was lost", now) }
         switch cause {
         case .timeout:
-            settle(
-                index,
-                Settling(
-                    lease: item.delivery.lease, .retry(),
-                    error: timeoutText + "; the handler ignores its cancellation"))
-        case .drain: settle(index, Settling(lease: item.delivery.lease, .release))
+            let text = timeoutText + "; the handler ignores its cancellation"
+            settle(index, Settling(lease: item.delivery.lease, .fail(text), wall: wall()))
+        case .drain: settle(index, Settling(lease: item.delivery.lease, .release, wall: wall()))
         case .leaseLost: drop(index, "the lease was lost", now)
         }
     }
@@ -118,11 +94,15 @@ extension RuntimeState {
         } else if error.code == .leaseLost {
             counters.leasesLost += 1
             drop(index, error.description, now)
+        } else if error.code == .diskFull {
+            waitForDisk(index, settling, error, now)
         } else if settling.publishes.isEmpty {
             drop(index, error.description, now)
+        } else if error.code.isForATime {
+            postpone(index, error)
         } else {
-            settle(
-                index, Settling(lease: settling.lease, .retry(), error: "the publishes were refused: \(error)"))
+            let text = "the publishes were refused: \(error)"
+            settle(index, Settling(lease: settling.lease, .fail(text), wall: wall()))
         }
     }
 
@@ -130,10 +110,11 @@ extension RuntimeState {
         counters.brokerAnswers += 1
         switch ending {
         case .done: counters.done += 1
-        case .retried: counters.retried += 1
+        case .failed: counters.failed += 1
         case .snoozed: counters.snoozed += 1
+        case .pausedQueue: counters.pausedQueue += 1
         case .released: counters.released += 1
-        case .dead: counters.dead += 1
+        case .rejected: counters.rejected += 1
         }
     }
 
@@ -143,26 +124,20 @@ extension RuntimeState {
             guard let index = held.firstIndex(where: { $0.delivery.lease == lease && isConnected($0) }) else {
                 continue
             }
-            if case .settling = held[index].stage { continue }  // The answer to the settlement says the same.
+            switch held[index].stage {
+            case .settling, .pausing: continue  // The answer to the settlement says the same.
+            case .waiting, .running, .cancelled, .refused: break
+            }
             counters.leasesLost += 1
             actions.append(.report(.leaseLost(attempt(held[index]))))
             actions.append(.forgetLease(lease))
             switch held[index].stage {
-            case .settling: break
+            case .settling, .pausing: break
             case .waiting: remove(index)
+            case .refused: drop(index, "the lease was lost", now)
             case .running: cancel(index, .leaseLost, now)
             case .cancelled(_, let until): held[index].stage = .cancelled(.leaseLost, until: until)
             }
-        }
-    }
-}
-
-extension Outcome {
-    /// True when the event needs no other attempt.
-    fileprivate var isFinal: Bool {
-        switch self {
-        case .done, .dead: true
-        case .retry, .snooze, .release: false
         }
     }
 }

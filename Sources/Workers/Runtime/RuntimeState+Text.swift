@@ -17,7 +17,8 @@ extension RuntimeState {
             return "broker gone, reconnecting, \(Self.ordinal(nextTry)) try"
         case .ending: return "the broker shuts down, \(running) of \(configuration.slots) slots busy"
         case .up, .closed:
-            var text = "\(busy) of \(configuration.slots) slots busy, \(counters.done) done, \(counters.dead) dead"
+            var text =
+                "\(busy) of \(configuration.slots) slots busy, \(counters.done) done, \(counters.rejected) rejected"
             if !stuck.isEmpty { text += ", \(stuck.count) stuck" }
             return text
         }

@@ -26,6 +26,8 @@ struct RuntimeState {
         case finished(Ticket, Ruling)
         /// The answer to a settlement.
         case settled(Ticket, BrokerError?)
+        /// The answer to a pause.
+        case paused(SubscriptionName, until: WallTime, generation: Int, BrokerError?)
         case leasesLost([LeaseID])
         /// The broker answered to something that changes nothing here.
         case answered
@@ -45,6 +47,7 @@ struct RuntimeState {
         case run(Ticket, Delivery)
         case cancel(Ticket)
         case settle(Ticket, Settling)
+        case pause(SubscriptionName, until: WallTime, generation: Int)
         case report(RuntimeEvent)
         case end(RuntimeError?)
     }
@@ -69,32 +72,8 @@ struct RuntimeState {
         case closed
     }
 
-    struct Held {
-        enum Stage: Hashable {
-            case waiting
-            case running(deadline: Duration)
-            /// The handler's task is cancelled; its slot is written off at this time.
-            case cancelled(Cause, until: Duration)
-            case settling(Settling)
-        }
-
-        enum Cause: Hashable { case timeout, leaseLost, drain }
-
-        let ticket: Ticket
-        let delivery: Delivery
-        let generation: Int
-        var stage: Stage
-        var startedAt: Duration
-        /// A handler was started and has not returned.
-        var isInHandler: Bool {
-            switch stage {
-            case .waiting, .settling: false
-            case .running, .cancelled: true
-            }
-        }
-    }
-
     let configuration: RuntimeConfiguration
+    let wall: @Sendable () -> WallTime
     let random: @Sendable (ClosedRange<Int64>) -> Int64
     var phase = Phase.running
     var link = Link.closed
@@ -113,9 +92,11 @@ struct RuntimeState {
 
     init(
         configuration: RuntimeConfiguration, subscriptions: [SubscriptionName],
+        wall: @escaping @Sendable () -> WallTime = { WallTime(milliseconds: 0) },
         random: @escaping @Sendable (ClosedRange<Int64>) -> Int64
     ) {
         self.configuration = configuration
+        self.wall = wall
         self.random = random
         credits = CreditPlan(
             budget: configuration.slots + configuration.prefetch, subscriptions: subscriptions)
@@ -156,6 +137,8 @@ struct RuntimeState {
             releaseWaiting()
         case .finished(let ticket, let ruling): finished(ticket, ruling, now)
         case .settled(let ticket, let error): settled(ticket, error, now)
+        case .paused(let subscription, let until, let generation, let error):
+            paused(subscription, until: until, generation: generation, error, now)
         case .leasesLost(let leases): leasesLost(leases, now)
         case .answered: counters.brokerAnswers += 1
         case .drain: drain(now)
@@ -165,25 +148,20 @@ struct RuntimeState {
         }
     }
 
-    /// When ``Input/tick`` is due at the latest; nil when only an event can change anything.
+    /// When ``Input/tick`` is due at the latest; nil when only an event can change anything. Asked after every event.
     var nextDeadline: Duration? {
-        var times: [Duration] = []
+        var next: Duration?
+        func note(_ time: Duration) { next = min(next ?? time, time) }
         switch phase {
         case .running, .ended: break
-        case .draining(let until), .cancelling(let until): times.append(until)
+        case .draining(let until), .cancelling(let until): note(until)
         }
         switch link {
-        case .down(_, let time), .connecting(_, let time): times.append(time)
+        case .down(_, let time), .connecting(_, let time): note(time)
         case .up, .ending, .closed: break
         }
-        for item in held {
-            switch item.stage {
-            case .running(let deadline): times.append(deadline)
-            case .cancelled(_, let until): times.append(until)
-            case .waiting, .settling: break
-            }
-        }
-        return times.min()
+        for item in held { if let deadline = item.deadline { note(deadline) } }
+        return next
     }
 
     /// Slots in use: a delivery keeps its slot until the broker has answered to its settlement.
@@ -221,6 +199,10 @@ struct RuntimeState {
         guard generation == self.generation, link == .up || link == .ending else { return }
         actions.append(.disconnect)
         held.removeAll { $0.stage == .waiting }
+        for ticket in held.map(\.ticket) {
+            guard let index = index(of: ticket), case .refused = held[index].stage else { continue }
+            drop(index, error.description, now)
+        }
         if phase == .running { reach(again: 1, after: error, now) } else { link = .closed }
     }
 
@@ -236,8 +218,7 @@ struct RuntimeState {
         let ticket = Ticket(number: nextTicket)
         nextTicket += 1
         counters.brokerAnswers += 1
-        held.append(
-            Held(ticket: ticket, delivery: delivery, generation: generation, stage: .waiting, startedAt: .zero))
+        held.append(Held(ticket: ticket, delivery, generation: generation))
         actions.append(.keepLease(delivery.lease, milliseconds: delivery.leaseMilliseconds))
         guard phase == .running, link == .up else {
             if isUnsubscribed || link == .ending { releaseWaiting() }
@@ -261,7 +242,7 @@ struct RuntimeState {
             let isInHandler = held.contains {
                 $0.isInHandler && $0.delivery.id == delivery.id && $0.delivery.subscription == delivery.subscription
             }
-            if isInHandler { continue }
+            if isInHandler || isBeingPaused(delivery.subscription) { continue }
             held[index].stage = .running(deadline: now + configuration.attemptTimeout)
             held[index].startedAt = now
             free -= 1
@@ -271,9 +252,10 @@ struct RuntimeState {
         }
     }
 
-    mutating func releaseWaiting() {
+    mutating func releaseWaiting(where isMeant: (SubscriptionName) -> Bool = { _ in true }) {
         for index in held.indices where held[index].stage == .waiting {
-            settle(index, Settling(lease: held[index].delivery.lease, .release))
+            let delivery = held[index].delivery
+            if isMeant(delivery.subscription) { settle(index, Settling(lease: delivery.lease, .release, wall: wall())) }
         }
     }
 
@@ -317,15 +299,17 @@ struct RuntimeState {
     /// What the time asks for.
     private mutating func advance(_ now: Duration) {
         advanceLink(now)
-        for ticket in held.map(\.ticket) {
+        let due = held.filter { item in item.deadline.map { $0 <= now } ?? false }.map(\.ticket)
+        for ticket in due {
             guard let index = index(of: ticket) else { continue }
             switch held[index].stage {
-            case .running(let deadline) where deadline <= now:
+            case .running:
                 counters.timeouts += 1
                 actions.append(.report(.timedOut(attempt(held[index]))))
                 cancel(index, .timeout, now)
-            case .cancelled(let cause, let until) where until <= now: writeOff(index, cause, now)
-            case .waiting, .running, .cancelled, .settling: break
+            case .cancelled(let cause, _): writeOff(index, cause, now)
+            case .refused(let settling, _): settle(index, settling)
+            case .waiting, .pausing, .settling: break
             }
         }
         if case .draining(let until) = phase, until <= now { cancelAll(now) }

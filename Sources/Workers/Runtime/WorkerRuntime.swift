@@ -1,4 +1,5 @@
 public import BrokerProtocol
+private import LinuxIO
 private import Synchronization
 
 /// Runs the workers of some roles against a broker: subscribes, keeps the slots busy, extends leases, settles, and
@@ -11,6 +12,7 @@ public final class WorkerRuntime: Sendable {
     let observe: @Sendable (RuntimeEvent) -> Void
     let status: @Sendable (String) -> Void
     let clock: RuntimeClock
+    let wall: @Sendable () -> WallTime
     let random: @Sendable (ClosedRange<Int64>) -> Int64
     let messages: AsyncStream<Message>
     let inbox: AsyncStream<Message>.Continuation
@@ -31,13 +33,14 @@ public final class WorkerRuntime: Sendable {
     ///   - observe: Told what happens, in order; must not block.
     ///   - status: Told one line for people, at once when the state of the runtime changes, else every two seconds.
     ///   - clock: For timeouts, the drain and the waits between connections. Leases have the machine's own clock.
-    ///   - random: For the waits between connections, in milliseconds.
+    ///   - wallClock: For snoozes and pauses until a time; the machine's own unless a test gives another one.
+    ///   - random: For the waits between connections and after refusals, in milliseconds.
     public init(
         roles: [Role], configuration: RuntimeConfiguration,
         connect: @escaping @Sendable () async throws(BrokerError) -> any MessageBroker,
         observe: @escaping @Sendable (RuntimeEvent) -> Void = { _ in },
         status: @escaping @Sendable (String) -> Void = { _ in },
-        clock: any Clock<Duration> = ContinuousClock(),
+        clock: any Clock<Duration> = ContinuousClock(), wallClock: (@Sendable () -> WallTime)? = nil,
         random: @escaping @Sendable (ClosedRange<Int64>) -> Int64 = { Int64.random(in: $0) }
     ) {
         precondition(configuration.slots > 0 && configuration.prefetch >= 0, "a runtime has at least one slot")
@@ -55,6 +58,7 @@ public final class WorkerRuntime: Sendable {
         self.observe = observe
         self.status = status
         self.clock = RuntimeClock(clock)
+        wall = wallClock ?? { WallTime(milliseconds: Clocks.wallMilliseconds()) }
         self.random = random
         (messages, inbox) = AsyncStream.makeStream()
     }
@@ -105,7 +109,8 @@ private struct Dispatcher {
         self.keeper = keeper
         state = RuntimeState(
             configuration: runtime.configuration,
-            subscriptions: runtime.starts.keys.sorted { $0.description < $1.description }, random: runtime.random)
+            subscriptions: runtime.starts.keys.sorted { $0.description < $1.description }, wall: runtime.wall,
+            random: runtime.random)
     }
 
     mutating func take(_ message: WorkerRuntime.Message) {
@@ -162,10 +167,17 @@ private struct Dispatcher {
         case .cancel(let ticket): handlers[ticket]?.cancel()
         case .settle(let ticket, let settling):
             guard let link else {
-                inbox.yield(.input(.settled(ticket, BrokerError(.connectionLost, "the connection was lost"))))
+                inbox.yield(.input(.settled(ticket, BrokerLink.lost)))
                 return
             }
             Task { inbox.yield(.input(.settled(ticket, await link.settle(settling)))) }
+        case .pause(let subscription, let until, let generation):
+            let link = link
+            Task {
+                let error: BrokerError? =
+                    if let link { await link.pause(subscription, until: until) } else { BrokerLink.lost }
+                inbox.yield(.input(.paused(subscription, until: until, generation: generation, error)))
+            }
         case .report(let event): runtime.observe(event)
         case .end(let error): ending = error.map { .failure($0) } ?? .success(())
         }
@@ -207,6 +219,8 @@ private struct Dispatcher {
     }
 
     private mutating func showStatus(always: Bool) {
+        // Only numbers change then; they are told with the pulse.
+        if !always && state.isWorking && statusShown.kind == "working" { return }
         let text = state.text
         let kind = state.isWorking ? "working" : text
         if text == statusShown.text || (!always && kind == statusShown.kind) { return }

@@ -39,9 +39,9 @@ extension Outcome {
     /// The verdict of the roles for an error that no rule of their own covers.
     static func forStoreError(_ error: any Error) -> Outcome {
         if error is CancellationError { return .release }
-        if let error = error as? SQLiteError, error.isBusy { return .snooze(busyPause) }
+        if let error = error as? SQLiteError, error.isBusy { return .snooze(for: busyPause) }
         let isDiskFull = (error as? SQLiteError)?.isDiskFull ?? (error as? SystemError)?.isDiskFull ?? false
-        if isDiskFull { return .snooze(diskFullPause) }
-        return .retry()
+        if isDiskFull { return .snooze(for: diskFullPause) }
+        return .fail
     }
 }

@@ -44,9 +44,9 @@ import Workers
 
     @Test("An order that breaks a rule is dead, and the reason names the field")
     func brokenRules() async throws {
-        let worker = OrderWorker { (_: OrderCreated, _) in .done() }
+        let worker = OrderWorker { (_: OrderCreated, _) in .done }
         let good = Sample.order("A-1", [("beans", 2), ("filter", 1)])
-        #expect(try await worker.handle(good, Sample.attempt(OrderCreated.topic)) == .done())
+        #expect(try await worker.handle(good, Sample.attempt(OrderCreated.topic)) == .done)
         for (what, field, change) in Self.bad {
             var order = good
             change(&order)
@@ -57,13 +57,13 @@ import Workers
 
     @Test("A busy database and a full disk do not cost the event an attempt, other errors do")
     func verdicts() {
-        let worker = OrderWorker { (_: OrderCreated, _) in .done() }
+        let worker = OrderWorker { (_: OrderCreated, _) in .done }
         let attempt = Sample.attempt(OrderCreated.topic)
         let busy = SQLiteError(code: 5, message: "database is locked", subject: "BEGIN")
-        #expect(worker.verdict(for: busy, attempt) == .snooze(.seconds(1)))
+        #expect(worker.verdict(for: busy, attempt) == .snooze(for: .seconds(1)))
         let full = SQLiteError(code: 13, message: "database or disk is full", subject: "COMMIT")
-        #expect(worker.verdict(for: full, attempt) == .snooze(.seconds(10)))
-        #expect(worker.verdict(for: InventoryError.reservationUnknown(order: "A"), attempt) == .retry())
+        #expect(worker.verdict(for: full, attempt) == .snooze(for: .seconds(10)))
+        #expect(worker.verdict(for: InventoryError.reservationUnknown(order: "A"), attempt) == .fail)
         #expect(worker.verdict(for: CancellationError(), attempt) == .release)
     }
 

@@ -91,7 +91,7 @@ extension Outcome {
     }
 
     var deadReason: String? {
-        if case .dead(let reason) = self { return reason }
+        if case .reject(let reason) = self { return reason }
         return nil
     }
 }

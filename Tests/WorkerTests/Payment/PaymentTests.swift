@@ -58,7 +58,7 @@ import Workers
     func rateLimited() async throws {
         let cashier = try await cashier()
         let payment = Self.payment("A", "tok_rate_limited")
-        #expect(try await cashier.pay(payment, Self.attempt) == .snooze(.seconds(1)))
+        #expect(try await cashier.pay(payment, Self.attempt) == .snooze(for: .seconds(1)))
         #expect(try await ledger.charges().isEmpty)
         #expect(try await cashier.pay(payment, Self.attempt).published(PaymentCompleted.self) != nil)
         #expect(try await ledger.charges().count == 1)
@@ -73,7 +73,57 @@ import Workers
         #expect(try await cashier.pay(payment, Self.attempt).published(PaymentCompleted.self)?.chargeID == "ch_test_1")
         #expect(try await ledger.charges().count == 1)
         let worker = OrderWorker { (event: PaymentProcess, attempt) in try await cashier.pay(event, attempt) }
-        #expect(worker.verdict(for: PaymentProviderError.timedOut, Self.attempt) == .retry())
+        #expect(worker.verdict(for: PaymentProviderError.timedOut, Self.attempt) == .fail)
+    }
+
+    @Test("A provider that is down pauses the queue, longer each time, and then fails the payment; it is charged once")
+    func outage() async throws {
+        let down = FaultyProvider(
+            provider: ledger, after: { () throws(PaymentProviderError) in throw .unavailable(reason: "no route") })
+        let payment = Self.payment("A", "tok_ok")
+        func attempt(_ deliveries: UInt32) -> Attempt {
+            Attempt(
+                id: Self.attempt.id, subscription: Self.attempt.subscription, number: 1, deliveries: deliveries)
+        }
+        let cashier = try await cashier(down)
+        for (deliveries, seconds) in [(1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (8, 300)] {
+            #expect(
+                try await cashier.pay(payment, attempt(UInt32(deliveries)))
+                    == .pauseQueue(
+                        for: .seconds(seconds), because: "the payment provider is not available: no route"))
+        }
+        await #expect(throws: PaymentProviderError.unavailable(reason: "no route")) {
+            try await cashier.pay(payment, attempt(9))
+        }
+        let paid = try await self.cashier().pay(payment, attempt(10))
+        #expect(try paid.published(PaymentCompleted.self) != nil)
+        #expect(try await ledger.charges().count == 1)
+    }
+
+    @Test("A provider that answers other payments fails the one payment, and pauses nothing") func outageOfOne()
+        async throws
+    {
+        let failing = Recorder<Void>()
+        let provider = FaultyProvider(
+            provider: ledger,
+            before: { () throws(PaymentProviderError) in
+                if !failing.values.isEmpty { throw .unavailable(reason: "500") }
+            })
+        let clock = Recorder<WallTime>()
+        clock.add(Sample.now)
+        let cashier = try await Cashier(databasePath: directory.path + "/payment.sqlite", provider: provider) {
+            clock.values.last ?? Sample.now
+        }
+        _ = try await cashier.pay(Self.payment("A", "tok_ok"), Self.attempt)
+        failing.add(())
+        await #expect(throws: PaymentProviderError.unavailable(reason: "500")) {
+            try await cashier.pay(Self.payment("B", "tok_ok"), Self.attempt)
+        }
+        clock.add(Sample.now.adding(milliseconds: 10_000))
+        let outcome = try await cashier.pay(Self.payment("B", "tok_ok"), Self.attempt)
+        #expect(
+            outcome == .pauseQueue(for: .seconds(5), because: "the payment provider is not available: 500"))
+        #expect(try await ledger.charges().map(\.orderID) == ["A"])
     }
 
     @Test("A known key with another charge is refused by the ledger and charges nothing")

@@ -30,7 +30,7 @@ extension ProcessTests {
                 subscribed.sorted() == [
                     "order.created@email", "order.paid@email", "order.rejected@email", "payment.failed@email",
                 ])
-            try await worker.manager.message(with: "STATUS=0 of 16 slots busy, 0 done, 0 dead")
+            try await worker.manager.message(with: "STATUS=0 of 16 slots busy, 0 done, 0 rejected")
             _ = try await worker.manager.messages(3, with: "WATCHDOG=1")
             #expect(worker.manager.messages.count { $0.text.contains("READY=1") } == 1)
             #expect(try await worker.stop() == .exited(0))

@@ -8,8 +8,8 @@ import Workers
 
     @Test("Ready comes after every subscription is subscribed, not before") func ready() async throws {
         let fixture = RuntimeFixture({
-            $0.register(ClosureWorker<Parcel> { _, _ in .done() })
-            $0.register(ClosureWorker<Receipt> { _, _ in .done() })
+            $0.register(ClosureWorker<Parcel> { _, _ in .done })
+            $0.register(ClosureWorker<Receipt> { _, _ in .done })
         })
         fixture.broker.fail { $0.subscribes = [BrokerError(.subscriptionLimit, "too many")] }
         try await fixture.run {
@@ -24,7 +24,7 @@ import Workers
     }
 
     @Test("A broker that is gone is sought with full jitter, and the status says so") func jitter() async throws {
-        let fixture = RuntimeFixture { _, _ in .done() }
+        let fixture = RuntimeFixture { _, _ in .done }
         fixture.broker.fail { $0.connects = Array(repeating: Self.refusal, count: 9) }
         try await fixture.run {
             for count in 1...9 {
@@ -40,11 +40,11 @@ import Workers
             fixture.texts.values.prefix(3) == [
                 "connecting to the broker", "broker gone, reconnecting, 2nd try", "broker gone, reconnecting, 3rd try",
             ])
-        #expect(fixture.texts.values.contains("0 of 16 slots busy, 0 done, 0 dead"))
+        #expect(fixture.texts.values.contains("0 of 16 slots busy, 0 done, 0 rejected"))
     }
 
     @Test("After a lost connection everything is subscribed again and nothing is lost") func reconnect() async throws {
-        let fixture = RuntimeFixture { _, _ in .done() }
+        let fixture = RuntimeFixture { _, _ in .done }
         try await fixture.run {
             fixture.send(1)
             await fixture.broker.until { $0.acks.count == 1 }
@@ -89,7 +89,7 @@ import Workers
         let gate = Gate()
         let fixture = RuntimeFixture(configure: { $0.slots = 1 }) { parcel, _ in
             if parcel.number == 1 { await gate.wait() }
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)
@@ -114,9 +114,9 @@ import Workers
                 $0.register(
                     ClosureWorker<Parcel> { _, _ in
                         await gate.wait()
-                        return .done()
+                        return .done
                     })
-                $0.register(ClosureWorker<Receipt> { _, _ in .done() })
+                $0.register(ClosureWorker<Receipt> { _, _ in .done })
             }, configure: { $0.slots = 8 })
         for number in 1...40 { fixture.send(number) }
         try await fixture.run {

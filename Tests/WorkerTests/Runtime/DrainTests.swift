@@ -43,7 +43,7 @@ import Workers
         let gate = Gate()
         let first = fixture { _, _ in
             try await gate.waitOrCancel()
-            return .done()
+            return .done
         }
         for number in 1...6 { first.send(number) }
         let run = first.start()
@@ -53,7 +53,7 @@ import Workers
         try await run.value
         let second = RuntimeFixture(broker: first.broker) { _, attempt in
             #expect(attempt.number == 1)
-            return .done()
+            return .done
         }
         try await second.run { await second.broker.until { $0.acks.count == 6 } }
     }
@@ -62,7 +62,7 @@ import Workers
     {
         let fixture = fixture { _, _ in
             try await Gate().waitOrCancel()
-            return .done()
+            return .done
         }
         fixture.send(1)
         let run = fixture.start()
@@ -99,7 +99,7 @@ import Workers
         let gate = Gate()
         let fixture = fixture { _, _ in
             await gate.wait()
-            return .done()
+            return .done
         }
         fixture.send(1)
         let run = fixture.start()
@@ -114,7 +114,7 @@ import Workers
     }
 
     @Test("A drain without a broker ends at once") func withoutBroker() async throws {
-        let fixture = RuntimeFixture { _, _ in .done() }
+        let fixture = RuntimeFixture { _, _ in .done }
         fixture.broker.fail { $0.connects = [BrokerError(.connectionRefused, "nobody there")] }
         let run = fixture.start()
         await fixture.until { if case .brokerGone = $0 { true } else { false } }
@@ -127,7 +127,7 @@ import Workers
         let gate = Gate()
         let fixture = fixture { _, _ in
             await gate.wait()
-            return .done()
+            return .done
         }
         fixture.send(1)
         let run = fixture.start()
@@ -142,7 +142,7 @@ import Workers
     }
 
     @Test("A drain asked for before the start is kept") func early() async throws {
-        let fixture = RuntimeFixture { _, _ in .done() }
+        let fixture = RuntimeFixture { _, _ in .done }
         fixture.runtime.drain()
         try await fixture.start().value
     }

@@ -58,19 +58,19 @@ import Workers
             let events = Recorder<RuntimeEvent>()
             let runtime = runtime(on: broker, events: events) { parcel, attempt in
                 if parcel.number % 10 == 0, attempt.number == 1 { throw Mishap(description: "no stamps") }
-                if parcel.number == 55 { return .dead("no address") }
+                if parcel.number == 55 { return .reject("no address") }
                 return .done(publishing: [try Publication(Receipt(number: parcel.number))])
             }
             let run = RuntimeRun(runtime)
             await events.until { Self.settled($0).count { $0.1 == .done(published: 1) } == 99 }
-            await events.until { Self.settled($0).contains { $0.1 == .dead(reason: "no address") } }
+            await events.until { Self.settled($0).contains { $0.1 == .rejected(reason: "no address") } }
             runtime.drain()
             try await run.value
             let topics = try await session.topics()
             let parcel = try #require(topics.first { $0.name == Parcel.topic }?.subscriptions.first)
             #expect([parcel.ready, parcel.delayed, parcel.leased, parcel.dead] == [0, 0, 0, 1])
             #expect(topics.first { $0.name == Receipt.topic }?.published == 99)
-            #expect(Self.settled(events.values).count { $0.1 == .retried(error: "no stamps") } == 10)
+            #expect(Self.settled(events.values).count { $0.1 == .failed(error: "no stamps") } == 10)
         }
     }
 
@@ -81,7 +81,7 @@ import Workers
             let events = Recorder<RuntimeEvent>()
             let first = runtime(on: broker, events: events, slots: 2) { _, _ in
                 try await Gate().waitOrCancel()
-                return .done()
+                return .done
             }
             let run = RuntimeRun(first)
             await events.until { $0.count { if case .started = $0 { true } else { false } } == 2 }
@@ -95,7 +95,7 @@ import Workers
             let attempts = Recorder<UInt32>()
             let second = runtime(on: broker, events: Recorder()) { _, attempt in
                 attempts.add(attempt.number)
-                return .done()
+                return .done
             }
             let rerun = RuntimeRun(second)
             await attempts.until { $0.count == 20 }

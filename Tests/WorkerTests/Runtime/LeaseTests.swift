@@ -37,7 +37,7 @@ private struct CountingConnection: MessageBroker {
                 $0.register(
                     ClosureWorker<Parcel> { _, _ in
                         let isExtended = extensions.wait(milliseconds: 5_000) { $0.count >= 40 ? true : nil }
-                        return isExtended == true ? .done() : .dead("no extensions in 5 s")
+                        return isExtended == true ? .done : .reject("no extensions in 5 s")
                     })
             }, wrapping: { CountingConnection(inner: $0, extensions: extensions) },
             configure: {
@@ -59,7 +59,7 @@ private struct CountingConnection: MessageBroker {
             $0.leaseMilliseconds = 100
         }) { _, _ in
             await gate.wait()
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)
@@ -80,7 +80,7 @@ private struct CountingConnection: MessageBroker {
     @Test("A settled lease is extended no more") func settled() async throws {
         let fixture = RuntimeFixture(configure: { $0.leaseMilliseconds = 100 }) { parcel, _ in
             if parcel.number == 2 { try await Gate().waitOrCancel() }
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)
@@ -123,7 +123,7 @@ private struct CountingConnection: MessageBroker {
             inside.add(1)
             if parcel.number == 1, attempt.number == 1 { await gate.wait() }
             inside.add(-1)
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)

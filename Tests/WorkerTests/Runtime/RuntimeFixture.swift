@@ -27,7 +27,7 @@ struct ClosureWorker<Input: Event>: Worker {
 
     func verdict(for error: any Error, _ attempt: Attempt) -> Outcome {
         if let judge { return judge(error) }
-        return error is CancellationError ? .release : .retry()
+        return error is CancellationError ? .release : .fail
     }
 }
 
@@ -163,6 +163,7 @@ final class RuntimeFixture: Sendable {
             roles: [role], configuration: configuration,
             connect: { () async throws(BrokerError) -> any MessageBroker in wrap(try broker.connect()) },
             observe: { [events] in events.add($0) }, status: { [texts] in texts.add($0) }, clock: clock,
+            wallClock: { broker.now },
             random: { [waits] range in
                 waits.add(range.upperBound)
                 return range.upperBound

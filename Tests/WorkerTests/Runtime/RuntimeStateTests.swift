@@ -37,13 +37,40 @@ import Testing
         var state = state()
         connected(&state)
         _ = state.handle(.delivered(generation: 1, delivery(1)), now: .zero)
-        let done = Ruling(.done())
+        let done = Ruling(.done)
         #expect(settlings(state.handle(.finished(ticket, done), now: .zero)).map(\.verdict) == [.ack])
         #expect(settlings(state.handle(.finished(ticket, done), now: .zero)).isEmpty)
         #expect(state.handle(.settled(ticket, nil), now: .zero).contains(.forgetLease(LeaseID(rawValue: 1))))
         #expect(settlings(state.handle(.finished(ticket, done), now: .zero)).isEmpty)
         #expect(state.handle(.settled(ticket, nil), now: .zero).isEmpty)
         #expect(state.counters.done == 1)
+    }
+
+    @Test("While a pause is asked for, nothing of its subscription starts; a longer pause is asked for beside it")
+    func pausing() {
+        var state = state { $0.slots = 4 }
+        connected(&state)
+        for number in 1...3 { _ = state.handle(.delivered(generation: 1, delivery(UInt64(number))), now: .zero) }
+        func pause(_ ticket: UInt64, _ time: Int64) -> [RuntimeState.Action] {
+            let ruling = Ruling(.pauseQueue(until: WallTime(milliseconds: time)))
+            return state.handle(.finished(Ticket(number: ticket), ruling), now: .zero)
+        }
+        func asked(_ time: Int64) -> [RuntimeState.Action] {
+            [.pause(subscription, until: WallTime(milliseconds: time), generation: 1)]
+        }
+        func answer(_ time: Int64) -> [Settling] {
+            settlings(
+                state.handle(
+                    .paused(subscription, until: WallTime(milliseconds: time), generation: 1, nil), now: .zero))
+        }
+        #expect(pause(0, 50) == asked(50))
+        #expect(pause(1, 40).isEmpty)
+        #expect(pause(2, 60) == asked(60))
+        let late = state.handle(.delivered(generation: 1, delivery(4)), now: .zero)
+        #expect(late == [.keepLease(LeaseID(rawValue: 4), milliseconds: 30_000)])
+        #expect(answer(50).map(\.lease.rawValue) == [1, 2, 4])
+        #expect(answer(60).map(\.lease.rawValue) == [3])
+        #expect(state.held.count == 4)
     }
 
     @Test("A try to connect that never ends is given up, and its late success is not used") func connectTimeout() {
@@ -62,7 +89,7 @@ import Testing
         connected(&state)
         _ = state.handle(.delivered(generation: 1, delivery(1)), now: .zero)
         _ = state.handle(.delivered(generation: 1, delivery(2)), now: .zero)
-        let settling = state.handle(.finished(ticket, Ruling(.done())), now: .zero)
+        let settling = state.handle(.finished(ticket, Ruling(.done)), now: .zero)
         #expect(!settling.contains { if case .run = $0 { true } else { false } })
         let answered = state.handle(.settled(ticket, nil), now: .zero)
         #expect(answered.contains(.run(Ticket(number: 1), delivery(2))))

@@ -14,7 +14,7 @@ import Testing
         }) { parcel, _ in
             running.add(parcel.number)
             await gate.wait()
-            return .done()
+            return .done
         }
         for number in 1...20 { fixture.send(number) }
         try await fixture.run {
@@ -32,7 +32,7 @@ import Testing
         let order = Recorder<Int>()
         let fixture = RuntimeFixture(configure: { $0.slots = 1 }) { parcel, _ in
             order.add(parcel.number)
-            return .done()
+            return .done
         }
         for number in 1...10 { fixture.send(number) }
         try await fixture.run { await fixture.broker.until { $0.acks.count == 10 } }
@@ -44,7 +44,7 @@ import Testing
     {
         let fixture = RuntimeFixture { _, attempt in
             if attempt.number == 1 { try await Gate().waitOrCancel() }
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)
@@ -64,7 +64,7 @@ import Testing
                 try? await Gate().waitOrCancel()
                 return .release
             }
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)
@@ -78,7 +78,7 @@ import Testing
     @Test("Work that is finished although its time was up counts") func finishedLate() async throws {
         let fixture = RuntimeFixture { _, _ in
             try? await Gate().waitOrCancel()
-            return .done()
+            return .done
         }
         try await fixture.run {
             fixture.send(1)
@@ -100,7 +100,7 @@ import Testing
                 await gate.wait()
                 returned.add(())
             }
-            return .done()
+            return .done
         }
         try await fixture.run {
             let first = fixture.send(1)
@@ -128,7 +128,7 @@ import Testing
             $0.stuckHandlersMax = 1
         }) { _, _ in
             await gate.wait()
-            return .done()
+            return .done
         }
         let run = fixture.start()
         fixture.send(1)
