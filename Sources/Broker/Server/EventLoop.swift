@@ -56,7 +56,7 @@ final class EventLoop {
         self.logger = logger
         self.nextSession = nextSession
         self.clock = clock
-        now = clock.now
+        now = clock.read()
         redis = RedisServer(state: engine.state, configuration: configuration, processID: Process.identifier)
         startedAt = now.monotonic
         nextTick = now.monotonic + Self.tickMilliseconds
@@ -84,7 +84,7 @@ final class EventLoop {
         var events: [Poller.Event] = []
         while true {
             try poller.wait(milliseconds: hasMore || !resuming.isEmpty ? 0 : timeout(), &events)
-            now = clock.now
+            now = clock.read()
             if let failure = engine.log.failure { throw failure }
             engine.state.advance(now: now)
             runResuming()

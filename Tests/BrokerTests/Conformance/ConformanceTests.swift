@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// Every rule in every form: in this process, over a Unix socket, over TCP, each with and without a restart of the broker
-/// in the middle. `BROKER_SCENARIO=P4` plays those of one rule.
+/// Every rule in every form: in this process, over a Unix socket, over TCP, each with and without a restart of the
+/// broker in the middle. `BROKER_SCENARIO=P4` plays those of one rule.
 @Suite("Conformance") struct ConformanceTests {
     private static let chosen = Scenario.all.filter { scenario in
         let rule = ProcessInfo.processInfo.environment["BROKER_SCENARIO"]
