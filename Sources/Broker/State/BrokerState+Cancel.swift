@@ -100,8 +100,8 @@ extension BrokerState {
         }
     }
 
-    /// The message leaves the row, and gives its ordering key back, as one that was published with this time. A key that
-    /// it parks stays parked.
+    /// The message leaves the row, and gives its ordering key back, as one that was published with this time. A key
+    /// that it parks stays parked.
     func applyRescheduled(_ id: MessageID, _ deliverAt: WallTime) {
         guard let entry = messages[id], let topic = topics[entry.topic] else { return }
         extras[id, default: MessageExtras()].deliverAt = deliverAt

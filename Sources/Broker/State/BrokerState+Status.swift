@@ -87,7 +87,7 @@ extension BrokerState {
 
     func deadNotices(_ subscription: Subscription, from: MessageID, limit: UInt32) -> [Notice] {
         var page = Page()
-        for id in subscription.deadLetters(from: from, limit: Page.messagesMax) {
+        for id in subscription.deadLetters(from: from, limit: max(min(Int(limit), Page.messagesMax), 1)) {
             guard let entry = messages[id], let slot = subscription.slots[id] else { continue }
             let notice = Notice(
                 id: id, subscription: subscription.name, attempt: slot.attempts, deliveries: slot.deliveries,

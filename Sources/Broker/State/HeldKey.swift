@@ -60,7 +60,13 @@ extension Subscription {
     /// The blocked message that goes on now that nobody has the key.
     private func firstBlocked(_ key: String) -> MessageID? {
         guard let parkedBy = keys[key]?.parkedBy else { return nil }
-        if !parkedBy.isEmpty { return parkedBy.first { slots[$0]?.place == .blocked } }
+        if !parkedBy.isEmpty {
+            // Those that were redriven, by priority as everything else.
+            for lane in blocked.indices.reversed() {
+                if let id = parkedBy.first(where: blocked[lane].contains) { return id }
+            }
+            return nil
+        }
         // In place: there may be very many.
         while let next = keys[key]?.waiting.removeFirst()?.message {
             if slots[next]?.place == .blocked { return next }

@@ -128,7 +128,7 @@ private final class Crowd {
 
     /// A message in the middle of those that are ready.
     private func middle(_ round: Int) -> MessageID { id(ready + UInt64(size / 4 + 3 * round)) }
-    private func dead(_ round: Int) -> MessageID { id(dead + UInt64(size / 16 + round)) }
+    private func dead(_ round: Int) -> MessageID { id(dead + UInt64(size / 32 + round)) }
 
     private func demand(_ response: Response?) throws {
         if let code = code(response) { throw BrokerError(code, "the operation was refused") }

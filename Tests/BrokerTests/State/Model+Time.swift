@@ -56,7 +56,7 @@ extension Model {
                 }
             }
         }
-        if time <= wall, !accepted.isEmpty { wake() }
+        if time <= wall { wake(byWallClock: [true]) }
         return results
     }
 

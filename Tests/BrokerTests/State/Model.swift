@@ -156,7 +156,8 @@ struct Model {
         let parked = topics[at.topic].subscriptions[at.subscription].parked
         return ready(at).filter { message in
             guard let key = message.key else { return true }
-            if let dead = parked[key], !dead.contains(message.id) { return false }
+            // One that had the key before another one died goes on.
+            if let dead = parked[key], !dead.contains(message.id), slots[message.id]?.holdsKey != true { return false }
             return !holders.contains { $0.key == key && $0.id != message.id }
         }
     }
@@ -307,11 +308,14 @@ struct Model {
         expire()
     }
 
-    mutating func wake() {
+    /// - Parameter clocks: Whose times are looked at: those of the wall clock, of the other one, or both.
+    mutating func wake(byWallClock clocks: [Bool] = [true, false]) {
         for topic in topics.indices {
             for second in topics[topic].subscriptions.indices {
                 for (id, slot) in topics[topic].subscriptions[second].slots {
-                    if case .delayed(let until, let byWallClock) = slot.place, until <= (byWallClock ? wall : steady) {
+                    if case .delayed(let until, let byWallClock) = slot.place, clocks.contains(byWallClock),
+                        until <= (byWallClock ? wall : steady)
+                    {
                         topics[topic].subscriptions[second].slots[id]?.waited = slot.place
                         topics[topic].subscriptions[second].slots[id]?.place = .ready
                     }

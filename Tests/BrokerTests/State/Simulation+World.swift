@@ -87,9 +87,13 @@ extension Simulation {
                     if slot.waited != nil, place == .ready || place == .blocked {
                         model.topics[topic].subscriptions[second].slots[id]?.place = .ready
                     }
+                    let holds = real?.keys.values.contains { $0.owner == id } ?? false
                     if slot.holdsKey, slot.attempts == 0, slot.place == .ready || place == .ready {
-                        let holds = real?.keys.values.contains { $0.owner == id } ?? false
                         model.topics[topic].subscriptions[second].slots[id]?.holdsKey = holds
+                    }
+                    // One that was rescheduled after an attempt has its key again when it moved in the log.
+                    if !slot.holdsKey, slot.attempts > 0, holds {
+                        model.topics[topic].subscriptions[second].slots[id]?.holdsKey = true
                     }
                 }
             }
@@ -124,6 +128,14 @@ extension Simulation {
                     let entry = state.messages[id].flatMap { $0.topic == real.topic.id ? $0 : nil }
                     let there = entry.map { real.owes(id, $0) } ?? false
                     let (left, right) = (subscription.slots[id], after.slot(topic.name, subscription.name, id))
+                    // What was over when the broker started again may have been dropped.
+                    if !there,
+                        topic.messages.contains(where: {
+                            ($0.id, true) == (id, $0.expiresAt ?? .max <= now.wall.milliseconds)
+                        })
+                    {
+                        continue
+                    }
                     guard let left, let right else {
                         if left == nil && right == nil { try demand("\(name) owes \(id)", there, false) }
                         continue

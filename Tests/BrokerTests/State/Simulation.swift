@@ -18,7 +18,6 @@ final class Simulation {
         limits.defaults.messagesMax = 20
         limits.defaults.delivery.priorityAgeingMilliseconds = 0
         limits.defaults.dedupWindowMilliseconds = 5_000
-        limits.defaults.dedupMax = 3
         limits.defaults.delivery.attemptsMax = 4
         limits.defaults.delivery.leaseMilliseconds = 3_000
         limits.defaults.delivery.leaseTotalMilliseconds = 8_000
