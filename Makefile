@@ -5,17 +5,18 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 ORDERS ?= 500
 CYCLES ?= 200
+MESSAGES ?= 1000000
 
 CHECKED = --explicit-target-dependency-import-check error $(SWIFT_BUILD_FLAGS)
 # The standard library is linked in, so that a service needs no toolchain on its machine.
 RELEASE = -c release --static-swift-stdlib $(CHECKED)
 
-.PHONY: help setup demo build test lint format bench bench-peers crash redis-conformance install uninstall test-systemd \
-	clean
+.PHONY: help setup demo build test lint format bench bench-peers crash complexity redis-conformance install uninstall \
+	test-systemd clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
-	@echo "  variables: ORDERS=$(ORDERS) CYCLES=$(CYCLES) PREFIX=$(PREFIX) DESTDIR= SWIFT_BUILD_FLAGS="
+	@echo "  variables: ORDERS=$(ORDERS) CYCLES=$(CYCLES) MESSAGES=$(MESSAGES) PREFIX=$(PREFIX) DESTDIR= SWIFT_BUILD_FLAGS="
 
 setup: ## install missing Debian packages
 	@scripts/setup
@@ -44,6 +45,9 @@ bench-peers: build ## brokerd beside Redis, beanstalkd, JetStream and RabbitMQ; 
 
 crash: setup ## kill -9 at random moments, CYCLES=200 times, with an independent checker
 	CRASH_CYCLES=$(CYCLES) $(SWIFT) test $(CHECKED) --filter Crash
+
+complexity: setup ## entries that each operation looks at, among up to MESSAGES=1000000 messages; some minutes
+	BROKER_MESSAGES=$(MESSAGES) $(SWIFT) test $(CHECKED) --filter ComplexityTests
 
 redis-conformance: build ## compare every command's replies with a real redis-server's
 	@scripts/redis-conformance
