@@ -30,7 +30,7 @@ extension Subscription {
     /// The first message of a lane that could be delivered at once.
     func head(_ lane: Int) -> MessageID? {
         let fresh = firstFresh(lane)
-        guard !returned[lane].isEmpty, let first = returned[lane].first else { return fresh }
+        guard returnedLanes & 1 << UInt16(lane) != 0, let first = returned[lane].first else { return fresh }
         return fresh.map { min($0, first) } ?? first
     }
 
@@ -47,7 +47,7 @@ extension Subscription {
             guard let first = head(lane) else { continue }
             ageing.choice = .plain
             // A subscription whose messages all have one priority pays no more than this.
-            let isAlone = freshCount(lane: lane) + returned[lane].count == readyCount
+            let isAlone = lanes == 0 || freshCount(lane: lane) + returned[lane].count == readyCount
             if isAlone || rules.ageingMilliseconds == 0 { return first }
             let behind = (0..<lane).lazy.compactMap { self.head($0) }
             return ageing.choose(first, behind, rules.ageingMilliseconds, now: now, since: since)

@@ -125,8 +125,8 @@ final class Subscription {
     func freshCount(lane: Int) -> Int { Int(topic.lanes[lane].end - cursors[lane]) - ahead[lane].count }
 
     /// A message is fresh no more. The cursor moves over it, and over those that left before their turn.
-    private func leave(_ id: MessageID, _ lane: Int) {
-        if firstFresh(lane) != id {
+    private func leave(_ id: MessageID, _ lane: Int, isFirst: Bool) {
+        if !isFirst {
             ahead[lane].insert(id)
             return
         }
@@ -141,10 +141,12 @@ final class Subscription {
     /// - Returns: False when it was not fresh; nothing changed then.
     @discardableResult
     func claim(_ id: MessageID, _ entry: MessageEntry, as place: Slot.Place = .ready) -> Bool {
-        guard isFresh(id, entry) else { return false }
         let lane = Int(entry.priority)
+        guard entry.isInLane, let first = firstFresh(lane), id >= first, id == first || !ahead[lane].contains(id) else {
+            return false
+        }
         freshCount -= 1
-        leave(id, lane)
+        leave(id, lane, isFirst: id == first)
         slots[id] = Slot(place: place)
         enter(place, id, lane)
         return true
@@ -230,7 +232,7 @@ final class Subscription {
         }
         guard isFresh(id, entry) else { return nil }
         freshCount -= 1
-        leave(id, lane)
+        leave(id, lane, isFirst: id == firstFresh(lane))
         return .fresh
     }
 
