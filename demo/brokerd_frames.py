@@ -15,12 +15,13 @@ HEARTBEAT = 0x7F
 
 REQUESTS = {
     "hello": 0x01, "ping": 0x02, "publish": 0x10, "commit": 0x11, "subscribe": 0x12, "credit": 0x13,
-    "unsubscribe": 0x14, "settle": 0x15, "extend": 0x16, "pop": 0x17, "topic_create": 0x20, "topic_set": 0x21,
+    "unsubscribe": 0x14, "settle": 0x15, "extend": 0x16, "pop": 0x17, "fetch": 0x18, "topic_create": 0x20,
+    "topic_set": 0x21,
     "topic_delete": 0x22, "topic_list": 0x23, "subscription_create": 0x24, "subscription_set": 0x25,
     "subscription_delete": 0x26, "status": 0x27, "peek": 0x28, "dead_list": 0x30, "dead_redrive": 0x31,
     "dead_purge": 0x32, "cancel": 0x40, "reschedule": 0x41, "schedule_set": 0x42, "schedule_delete": 0x43,
     "schedule_list": 0x44, "pause": 0x45, "resume": 0x46, "key_list": 0x49, "key_release": 0x4A, "history": 0x4B,
-    "schedule_pause": 0x50, "schedule_resume": 0x51,
+    "schedule_pause": 0x50, "schedule_resume": 0x51, "rewind": 0x4C,
 }
 STARTS = {"beginning": 0, "now": 1, "time": 2, "message": 3}
 
@@ -251,6 +252,7 @@ WRITE: dict[str, Callable[[Writer, Any], None]] = {
     "messages": lambda writer, value: writer.list(value, writer.message),
     "runs": lambda writer, value: writer.list(value, writer.run),
     "lease runs": lambda writer, value: writer.list(value, lambda run: writer.put("QI", *run)),
+    "headers": lambda writer, value: writer.list(value, writer.header),
     "texts": lambda writer, value: writer.list(value, writer.text),
     "ids": lambda writer, value: writer.list(value, lambda one: writer.put("Q", one)),
     "start": Writer.start,
@@ -272,10 +274,14 @@ REQUEST_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "settle": (("runs", "runs"),),
     "extend": (("lease runs", "runs"), ("q", "milliseconds")),
     "pop": (("texts", "subscriptions"), ("q", "timeout"), ("B", "acknowledges")),
+    "fetch": (
+        ("texts", "subscriptions"), ("I", "messages"), ("I", "bytes"), ("q", "wait"), ("q", "lease"),
+        ("B", "acknowledges")),
     "topic_create": (("text", "topic"), ("topic settings", "settings")),
     "topic_set": (("text", "topic"), ("topic settings", "settings")),
     "topic_delete": (("text", "topic"),),
-    "subscription_create": (("text", "subscription"), ("start", "start")),
+    "subscription_create": (("text", "subscription"), ("start", "start"), ("headers", "filter")),
+    "rewind": (("text", "subscription"), ("start", "start")),
     "subscription_set": (("text", "subscription"), ("optional settings", "settings")),
     "subscription_delete": (("text", "subscription"),),
     "peek": (("text", "topic"), ("Q", "from_id"), ("I", "limit")),
@@ -376,7 +382,8 @@ class Reader:
     def subscription_status(self) -> dict[str, Any]:
         status = {"name": self.text(), "settings": self.optional(self.settings)}
         names = ("consumers", "ready", "delayed", "leased", "dead", "delivered", "acknowledged")
-        return status | dict(zip(names, self.get("IQQQQQQ"))) | {"figures": self.figures()}
+        status |= dict(zip(names, self.get("IQQQQQQ"))) | {"figures": self.figures()}
+        return status | {"filter": self.headers()}
 
     def figures(self) -> dict[str, int]:
         return dict(self.list(lambda: (self.text(), self.one("q"))))
@@ -441,6 +448,7 @@ READ: dict[int, Callable[[Reader], Any]] = {
     0x89: lambda reader: reader.list(reader.delivery),
     0x8A: lambda reader: reader.list(reader.dead_letter),
     0x8B: lambda reader: reader.one("Q"),
+    0x8C: lambda reader: reader.list(reader.delivery),
     0x8D: lambda reader: reader.list(reader.schedule_status),
     0x8F: lambda reader: reader.list(reader.key_status),
     0x90: lambda reader: (reader.list(reader.history_event), reader.flag()),

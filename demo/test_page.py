@@ -71,6 +71,9 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "extend": ("extend", 12, {"runs": [(LEASE, 2), (LEASE + 9, 1)], "milliseconds": 30_000}),
     "pop": ("pop", 13, {
         "subscriptions": ["urgent@default", "order.created@email"], "timeout": 5_000, "acknowledges": 0}),
+    "fetch": ("fetch", 50, {
+        "subscriptions": ["order.created@email"], "messages": 100, "bytes": 1 << 20, "wait": 5_000, "lease": 60_000,
+        "acknowledges": 0}),
     "topic-create": ("topic_create", 14, {
         "topic": "order.created",
         "settings": {"messages_max": "100000"}}),
@@ -79,7 +82,10 @@ REQUESTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "topic-delete": ("topic_delete", 16, {"topic": "order.created"}),
     "topic-list": ("topic_list", 17, {}),
     "subscription-create": ("subscription_create", 18, {
-        "subscription": "order.created@audit", "start": ("message", 1001)}),
+        "subscription": "order.created@audit", "start": ("message", 1001), "filter": ()}),
+    "subscription-create-with-a-filter": ("subscription_create", 51, {
+        "subscription": "order.created@audit", "start": ("beginning", 0), "filter": (("region", "eu"),)}),
+    "rewind": ("rewind", 52, {"subscription": "order.created@email", "start": ("time", NEW_YEAR)}),
     "subscription-set": ("subscription_set", 19, {
         "subscription": "order.created@email", "settings": {"attempts_max": "20"}}),
     "subscription-follows-its-topic": ("subscription_set", 20, {
@@ -137,11 +143,14 @@ ANSWERS: dict[str, Any] = {
     "settled": [None, None, None, BrokerError(105, "lease ended before"), None, None, None],
     "popped": Delivery(0, LEASE + 10, 30_000, 1003, "urgent@default", 1, 1, NEW_YEAR, 0, None, 4, None, (), b"x"),
     "popped-nothing": None,
+    "fetched": [Delivery(
+        0, LEASE + 11, 60_000, 1004, "order.created@email", 1, 1, NEW_YEAR, 0, None, 4, None, (), b"y")],
+    "fetched-nothing": [],
     "topics": [{
         "name": "order.created", "settings": {},
         "messages": 12, "published": 5000, "figures": {"dropped": 3}, "subscriptions": [{
             "name": "order.created@email", "settings": None, "consumers": 2, "ready": 7, "delayed": 2, "leased": 3,
-            "dead": 1, "delivered": 5100, "acknowledged": 4987, "figures": {}}]}],
+            "dead": 1, "delivered": 5100, "acknowledged": 4987, "figures": {}, "filter": ()}]}],
     "status-answer": {
         "version": "0.1.0", "epoch": 7, "uptime": 60_000, "connections": 4, "topics": 1, "messages": 12, "ready": 7,
         "delayed": 2, "leased": 3, "dead": 1, "published": 5000, "delivered": 5100, "acknowledged": 4987,

@@ -169,6 +169,7 @@ struct SocketLoop: ~Copyable {
         case .answered(.answer(let answer), let response):
             let isWanted = answer.fill(.success(response))
             if !isWanted, case .popped(let delivery?) = response { session.release([delivery.lease]) }
+            if !isWanted, case .fetched(let deliveries) = response { session.release(deliveries.map(\.lease)) }
         case .answered(.leases(let leases, let lost), let response):
             switch response {
             case .settled(let results) where results.count == leases.count:

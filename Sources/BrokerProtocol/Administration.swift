@@ -110,6 +110,11 @@ public struct TopicSettings: Hashable, Sendable {
     public var expired = Expired.deadLetter
     /// How long a dedup id is remembered; 0 to 7 days.
     public var dedupWindowMilliseconds: Int64 = 600_000
+    /// How long after its publish an acknowledged message is kept; 0 means that time does not bound it.
+    public var retainMilliseconds: Int64 = 0
+    /// Bytes of acknowledged messages that are kept; 0 means that bytes do not bound them. Both 0: none is kept.
+    public var retainBytes: UInt64 = 0
+    public var retains: Bool { retainMilliseconds > 0 || retainBytes > 0 }
     /// How many dedup ids are remembered; 1 to 1,000,000.
     public var dedupMax: UInt64 = 1_000_000
     /// For the subscriptions that have no settings of their own.
@@ -153,6 +158,8 @@ public struct TopicSettings: Hashable, Sendable {
     public func validate() throws(BrokerError) {
         if let problem { throw problem }
         try demand((0...7 * 86_400_000).contains(dedupWindowMilliseconds), "dedup_window is 0 to 7d")
+        try demand((0...3650 * 86_400_000).contains(retainMilliseconds), "retain is 0 to 3650d")
+        try demand((0...1 << 50).contains(retainBytes), "retain_bytes is 0 to \(1 << 50 as Int)")
         try demand((1...1_000_000).contains(dedupMax), "dedup_max is 1 to 1000000")
         try demand((0...366 * 86_400_000).contains(messageAgeMaxMilliseconds), "message_age_max is 0 to 366d")
         try delivery.validate()
@@ -198,6 +205,8 @@ public struct SubscriptionStatus: Hashable, Sendable {
     public var acknowledged: UInt64 = 0
     /// Those that are not zero.
     public var figures: [Figure] = []
+    /// Headers that its messages have; empty: it gets every message.
+    public var filter: [Header] = []
     public init(name: SubscriptionName) { self.name = name }
 }
 

@@ -23,6 +23,7 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
         case unauthorized = 109
         case topicExists = 110
         case messageLeased = 111
+        case subscriptionExists = 112
 
         case bodyTooLarge = 200
         case headersTooLarge = 201

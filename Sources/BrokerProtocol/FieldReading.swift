@@ -217,7 +217,7 @@ extension ByteReader {
         topic.messages = try u64("messages")
         topic.published = try u64("published")
         topic.figures = try figures()
-        for _ in 0..<(try count("subscriptions", itemBytes: 60)) {
+        for _ in 0..<(try count("subscriptions", itemBytes: 64)) {
             var status = SubscriptionStatus(name: try subscription())
             status.settings = try optionalDeliverySettings()
             status.consumers = try u32("consumers")
@@ -228,6 +228,7 @@ extension ByteReader {
             status.delivered = try u64("delivered")
             status.acknowledged = try u64("acknowledged")
             status.figures = try figures()
+            status.filter = try headers()
             topic.subscriptions.append(status)
         }
         return topic

@@ -174,6 +174,7 @@ extension ByteWriter {
                 u64(count)
             }
             figures(status.figures)
+            headers(status.filter)
         }
     }
 

@@ -23,13 +23,18 @@ public enum Request: Hashable, Sendable {
     /// The first message of the first subscription that has one, waiting up to the timeout (-1: for ever).
     /// With `acknowledges` the message is settled before it is handed over: a consumer that dies loses it.
     case pop([SubscriptionName], timeoutMilliseconds: Int64, acknowledges: Bool)
+    /// Up to so many messages of the first subscription that has one.
+    case fetch(Fetch)
 
     case topicCreate(TopicName, TopicSettings)
     case topicSet(TopicName, TopicSettings)
     case topicDelete(TopicName)
     case topicList
-    case subscriptionCreate(SubscriptionName, StartPosition)
+    /// The filter: pairs of header and value, all of which a message must have.
+    case subscriptionCreate(SubscriptionName, StartPosition, filter: [Header] = [])
     /// Nil: the subscription follows its topic again.
+    /// The subscription owes again what the topic holds from there on; answers how many messages.
+    case rewind(SubscriptionName, StartPosition)
     case subscriptionSet(SubscriptionName, DeliverySettings?)
     case subscriptionDelete(SubscriptionName)
     case status
@@ -75,6 +80,8 @@ public enum Response: Hashable, Sendable {
     case settled([BrokerError?])
     /// Nil: the timeout passed.
     case popped(Delivery?)
+    /// Of one subscription, at least one; none when the wait is over.
+    case fetched([Delivery])
     case topics([TopicStatus])
     case status(BrokerStatus)
     case messages([Delivery])

@@ -14,6 +14,7 @@ extension Request {
         case .settle: 0x15
         case .extend: 0x16
         case .pop: 0x17
+        case .fetch: 0x18
         case .topicCreate: 0x20
         case .topicSet: 0x21
         case .topicDelete: 0x22
@@ -22,6 +23,7 @@ extension Request {
         case .subscriptionSet: 0x25
         case .subscriptionDelete: 0x26
         case .status: 0x27
+        case .rewind: 0x4C
         case .peek: 0x28
         case .deadList: 0x30
         case .deadRedrive: 0x31
@@ -78,6 +80,7 @@ extension Request {
             for subscription in subscriptions { writer.subscription(subscription) }
             writer.i64(timeout)
             writer.u8(acknowledges ? 1 : 0)
+        case .fetch(let fetch): writer.fetch(fetch)
         case .cancel, .reschedule, .scheduleSet, .scheduleDelete, .scheduleList, .schedulePause, .scheduleResume,
             .pause,
             .resume:
@@ -92,13 +95,17 @@ extension Request {
             writer.text(name.text)
             writer.settings(settings)
         case .topicDelete(let name): writer.text(name.text)
-        case .subscriptionCreate(let name, let start):
+        case .subscriptionCreate(let name, let start, let filter):
             writer.subscription(name)
             writer.start(start)
+            writer.headers(filter)
         case .subscriptionSet(let name, let settings):
             writer.subscription(name)
             writer.settings(settings)
         case .subscriptionDelete(let name): writer.subscription(name)
+        case .rewind(let name, let start):
+            writer.subscription(name)
+            writer.start(start)
         case .peek(let name, let from, let limit):
             writer.text(name.text)
             writer.u64(from.rawValue)
@@ -164,6 +171,7 @@ extension Request {
             self = .pop(
                 subscriptions, timeoutMilliseconds: try reader.i64("timeout"),
                 acknowledges: try reader.flag("acknowledges"))
+        case 0x18: self = .fetch(try reader.fetch())
         default: self = try Self.administration(kind, &reader)
         }
     }
@@ -176,10 +184,13 @@ extension Request {
         case 0x21: return .topicSet(try reader.topic(), try reader.topicSettings())
         case 0x22: return .topicDelete(try reader.topic())
         case 0x23: return .topicList
-        case 0x24: return .subscriptionCreate(try reader.subscription(), try reader.startPosition())
+        case 0x24:
+            return .subscriptionCreate(
+                try reader.subscription(), try reader.startPosition(), filter: try reader.headers())
         case 0x25: return .subscriptionSet(try reader.subscription(), try reader.optionalDeliverySettings())
         case 0x26: return .subscriptionDelete(try reader.subscription())
         case 0x27: return .status
+        case 0x4C: return .rewind(try reader.subscription(), try reader.startPosition())
         case 0x28:
             return .peek(
                 try reader.topic(), from: MessageID(rawValue: try reader.u64("from")), limit: try reader.u32("limit"))

@@ -16,6 +16,7 @@ extension Response {
         case .messages: 0x89
         case .deadLetters: 0x8A
         case .count: 0x8B
+        case .fetched: 0x8C
         case .schedules: 0x8D
         case .keys: 0x8F
         case .history: 0x90
@@ -66,6 +67,7 @@ extension Response {
             writer.u32(UInt32(letters.count))
             for letter in letters { writer.deadLetter(letter) }
         case .count(let count): writer.u64(count)
+        case .fetched(let deliveries): writer.deliveries(deliveries)
         case .schedules(let schedules): writer.schedules(schedules)
         case .keys(let keys):
             writer.u32(UInt32(keys.count))
@@ -126,6 +128,7 @@ extension Response {
             }
             self = .deadLetters(letters)
         case 0x8B: self = .count(try reader.u64("count"))
+        case 0x8C: self = .fetched(try reader.deliveries())
         case 0x8D: self = .schedules(try reader.schedules())
         case 0x8F: self = .keys(try reader.keyStatuses())
         case 0x90: self = .history(try reader.history())

@@ -171,6 +171,8 @@ extension TopicSettings {
     public mutating func set(_ key: String, to value: String) throws(BrokerError) -> Bool {
         switch key {
         case "messages_max": messagesMax = try SettingText.number(key, value)
+        case "retain": retainMilliseconds = try SettingText.span(key, value)
+        case "retain_bytes": retainBytes = try SettingText.size(key, value)
         case "bytes_max": bytesMax = try SettingText.size(key, value)
         case "overflow": overflow = try SettingText.choice(key, value)
         case "message_age_max": messageAgeMaxMilliseconds = try SettingText.span(key, value)
@@ -201,6 +203,8 @@ extension TopicSettings {
             ("message_age_max", SettingText.span(milliseconds: messageAgeMaxMilliseconds)),
             ("expired", expired.rawValue),
             ("dedup_window", SettingText.span(milliseconds: dedupWindowMilliseconds)),
+            ("retain", SettingText.span(milliseconds: retainMilliseconds)),
+            ("retain_bytes", SettingText.size(bytes: retainBytes)),
             ("dedup_max", String(dedupMax)),
         ] + delivery.entries
     }

@@ -4,6 +4,6 @@ extension TopicSettings {
 }
 
 extension OutgoingMessage {
-    /// Bytes of body, header keys and header values.
-    package var contentBytes: Int { headers.reduce(body.count) { $0 + $1.key.utf8.count + $1.value.utf8.count } }
+    /// Bytes of body and headers; a header has four bytes more, as on the wire.
+    package var contentBytes: Int { headers.reduce(body.count) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 } }
 }

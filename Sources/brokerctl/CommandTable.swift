@@ -1,7 +1,8 @@
 extension Command {
     /// Every command, in the order of the help.
     static let all: [Command] =
-        [statusCommand] + topicCommands + subscriptionCommands + [publishCommand, tailCommand, historyCommand]
+        [statusCommand] + topicCommands + subscriptionCommands
+        + [publishCommand, tailCommand, fetchCommand, historyCommand]
         + browseCommands + deadCommands + keyCommands + messageCommands + scheduleCommands + pauseCommands
         + logCommands + [completionCommand]
 

@@ -35,6 +35,7 @@ struct Failure: Error, Equatable {
             .unconfirmedLimit, .delayedLimit, .consumerLimit, .topicFull, .diskFull, .messageLeased, .topicPaused:
             .tempFail
         case .nameInvalid, .topicUnknown, .subscriptionUnknown, .messageUnknown, .settingInvalid, .topicExists,
+            .subscriptionExists,
             .bodyTooLarge, .headersTooLarge, .batchTooLarge, .frameTooLarge, .recordTooLarge, .leaseLost:
             .data
         case .unauthorized: .noPermission

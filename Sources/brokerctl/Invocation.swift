@@ -69,6 +69,16 @@ struct Invocation: Sendable {
         return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 
+    /// The values of a repeatable option.
+    func headers(_ option: String) throws(Failure) -> [Header] {
+        var headers: [Header] = []
+        for text in input.values(option) {
+            let (key, value) = try pair(text)
+            headers.append(Header(key, value))
+        }
+        return headers
+    }
+
     // MARK: The broker
 
     private static let defaultSocket = "/run/brokerd.sock"

@@ -17,10 +17,7 @@ extension Command {
         ], hasJSON: true
     ) { invocation in
         var form = EventForm(topic: try invocation.topic(), dedupField: invocation.input.value("dedup-key"))
-        form.headers = try invocation.input.values("header").map { text in
-            let (key, value) = try invocation.pair(text)
-            return Header(key, value)
-        }
+        form.headers = try invocation.headers("header")
         let path = try path(of: invocation)
         if path == nil && Process.isTerminal(0) { invocation.console.note("one JSON event a line; Ctrl-D ends") }
         let source = if let path { try Descriptor.reading(path: path) } else { Descriptor.standardInput() }

@@ -9,8 +9,15 @@ extension Command {
         Command(
             words: ["subscription", "create"], operands: "TOPIC@NAME", operandCount: 1...1,
             summary: "Make a subscription",
-            notes: "START is beginning (default), now, a message id, or a time such as 2026-03-01T12:00:00Z.",
-            options: [Option("from", value: "START", help: "the first message that it gets")],
+            notes: """
+                START is beginning (default), now, a message id, or a time such as 2026-03-01T12:00:00Z. With
+                --filter it gets only messages that have all of these headers. TOPIC may be a pattern for all topics
+                that match, now and later: * stands for one part between dots, > at the end for one or more.
+                """,
+            options: [
+                Option("from", value: "START", help: "the first message that it gets"),
+                Option("filter", value: "KEY=VALUE", help: "a header that its messages have; repeatable"),
+            ],
             run: createSubscription),
         Command(
             words: ["subscription", "set"], operands: "TOPIC@NAME [KEY=VALUE]…", operandCount: 1...64,
@@ -19,6 +26,15 @@ extension Command {
                 + DeliverySettings().entries.map { "  \($0.key)=\($0.value)\n" }.joined()
                 + "Times are written 250ms, 30s, 10m, 12h, 7d.",
             options: [Option("inherit", help: "follow the topic's settings again")], run: setSubscription),
+        Command(
+            words: ["rewind"], operands: "TOPIC@NAME", operandCount: 1...1,
+            summary: "Deliver again what the topic still holds",
+            notes: """
+                START is beginning (default), a message id, or a time such as 2026-03-01T12:00:00Z. What is leased,
+                delayed, ready or dead stays as it is.
+                """,
+            options: [Option("from", value: "START", help: "the first message that comes again")],
+            run: rewindSubscription),
         Command(
             words: ["subscription", "delete"], operands: "TOPIC@NAME", operandCount: 1...1,
             summary: "Delete a subscription with its dead letters",
@@ -40,7 +56,8 @@ extension Command {
     @MainActor private static func createSubscription(_ invocation: Invocation) async throws {
         let name = try invocation.subscription()
         let start = try invocation.start()
-        try await invocation.withBroker { try await $0.administer(.subscriptionCreate(name, start)) }
+        let filter = try invocation.headers("filter")
+        try await invocation.withBroker { try await $0.administer(.subscriptionCreate(name, start, filter: filter)) }
         invocation.console.print("made subscription \(name.full)")
     }
 
@@ -58,6 +75,13 @@ extension Command {
             try await client.administer(.subscriptionSet(name, settings))
         }
         invocation.console.print("changed subscription \(name.full)")
+    }
+
+    @MainActor private static func rewindSubscription(_ invocation: Invocation) async throws {
+        let name = try invocation.subscription()
+        let start = try invocation.start()
+        let count = try await invocation.withBroker { try await $0.count(.rewind(name, start)) }
+        invocation.console.print("rewound \(name.full): \(count) messages come again")
     }
 
     @MainActor private static func deleteSubscription(_ invocation: Invocation) async throws {

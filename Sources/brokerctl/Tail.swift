@@ -46,7 +46,7 @@ extension Command {
 }
 
 extension Invocation {
-    fileprivate func show(_ message: Delivery) throws {
+    func show(_ message: Delivery) throws {
         let report = MessageReport(message)
         if wantsJSON { try console.print(json: report) } else { console.print(report.text(console.style)) }
     }

@@ -72,7 +72,10 @@ struct SubscriptionsReport: Encodable {
         let figures = subscriptions.flatMap { one in
             one.figures.sorted { $0.key < $1.key }.map { "\(one.name): \($0.key) \($0.value)\n" }
         }
-        return table.text(style) + figures.joined()
+        let filters = subscriptions.filter { $0.filter != nil }.map { one in
+            "\(one.name): filter \((one.filter ?? []).joined(separator: " ").printable)\n"
+        }
+        return table.text(style) + filters.joined() + figures.joined()
     }
 }
 
@@ -93,6 +96,8 @@ struct SubscriptionReport: Encodable {
     let figures: [String: Int64]
     /// Absent: it follows its topic.
     let settings: [String: String]?
+    /// Headers that its messages have; absent: it gets every message.
+    let filter: [String]?
 
     init(_ status: SubscriptionStatus) {
         name = status.name.full
@@ -105,6 +110,7 @@ struct SubscriptionReport: Encodable {
         acknowledged = status.acknowledged
         figures = status.figures.byName
         settings = status.settings.map { Dictionary(uniqueKeysWithValues: $0.entries.map { ($0.key, $0.value) }) }
+        filter = status.filter.isEmpty ? nil : status.filter.map { "\($0.key)=\($0.value)" }
     }
 }
 

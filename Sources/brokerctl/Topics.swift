@@ -26,7 +26,7 @@ extension Command {
 
     @MainActor private static func listTopics(_ invocation: Invocation) async throws {
         let topics = try await invocation.withBroker { try await $0.topics() }
-        let report = TopicsReport(topics: topics.map { TopicReport($0) })
+        let report = TopicsReport(topics: topics.filter { !$0.name.isPattern }.map { TopicReport($0) })
         if invocation.wantsJSON { return try invocation.console.print(json: report) }
         invocation.console.print(report.text(invocation.console.style))
     }

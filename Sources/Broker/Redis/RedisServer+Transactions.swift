@@ -88,7 +88,7 @@ extension RedisServer {
     private func logBytes(of call: RedisCall, publishes: Int) -> Int {
         let argumentBytes = call.arguments.reduce(0) { $0 + $1.count + 128 }
         // A definition of a topic or subscription comes with its first use.
-        let base = 2_048 * (1 + call.keys.count)
+        let base = (2_048 + state.patterns.memberBytes) * (1 + call.keys.count)
         switch call.command.weight {
         case .nothing: return 0
         case .messages: return base + argumentBytes + factBytes(call, publishes)

@@ -173,7 +173,7 @@ final class RedisServer {
             return .value(.nullArray)
         }
         let pop = WaitingPop(
-            number: state.nextPop, origin: Origin(session: session.id, correlation: 0), subscriptions: subscriptions,
+            number: state.nextPop, origin: Origin(session: session.id, correlation: 0), sources: subscriptions,
             acknowledges: false, errand: errand)
         state.wait(
             pop, session, timeoutMilliseconds: timeoutMilliseconds == 0 ? -1 : timeoutMilliseconds, now: call.now)

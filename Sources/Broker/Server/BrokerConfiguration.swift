@@ -22,6 +22,8 @@ public struct BrokerConfiguration: Equatable, Sendable {
     public var topicsMax = 10_000
     /// Of one topic.
     public var subscriptionsMax = 1_000
+    /// Subscriptions of topic patterns.
+    public var patternsMax = 100
     public var consumersPerConnectionMax = 1_000
     public var leasesPerConnectionMax = 10_000
     /// Publishes of one connection that wait for their confirmation.
@@ -69,8 +71,10 @@ public struct BrokerConfiguration: Equatable, Sendable {
             subscriptionsMax: subscriptionsMax, consumersPerConnectionMax: consumersPerConnectionMax,
             leasesPerConnectionMax: leasesPerConnectionMax, delayedMax: delayedMax, defaults: defaults)
         limits.schedulesMax = schedulesMax
+        limits.patternsMax = patternsMax
         limits.groupLeaseMilliseconds = redisLeaseMilliseconds
         limits.replyBytesMax = outputBytesMax
+        limits.frameBytesMax = frameBytesMax
         limits.historyMilliseconds = historyMilliseconds
         limits.historyBytesMax = UInt64(historyBytesMax)
         return limits

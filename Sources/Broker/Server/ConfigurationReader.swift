@@ -40,6 +40,7 @@ package struct ConfigurationReader {
         case "leases_max": configuration.leasesPerConnectionMax = try entry.number(in: 1...1_000_000)
         case "unconfirmed_max": configuration.unconfirmedMax = try entry.number(in: 1...10_000_000)
         case "delayed_max": configuration.delayedMax = try entry.number(in: 0...100_000_000)
+        case "patterns_max": configuration.patternsMax = try entry.number(in: 0...1_000)
         case "schedules_max": configuration.schedulesMax = try entry.number(in: 0...10_000)
         case "output_max": configuration.outputBytesMax = try size(entry, 64 << 10...1 << 30)
         case "heartbeat": configuration.heartbeatMilliseconds = try span(entry, 100...3_600_000)
@@ -58,7 +59,8 @@ package struct ConfigurationReader {
     private static let keys = [
         "data_dir", "listen", "redis_listen", "redis_lease", "connections_max", "frame_max", "body_max", "headers_max",
         "topics_max",
-        "subscriptions_max", "consumers_max", "leases_max", "unconfirmed_max", "delayed_max", "schedules_max",
+        "subscriptions_max", "patterns_max", "consumers_max", "leases_max", "unconfirmed_max", "delayed_max",
+        "schedules_max",
         "output_max", "heartbeat", "drain_timeout", "log_level", "segment_size", "history", "history_bytes_max",
         "log_reserve", "disk_free_min",
     ]

@@ -17,6 +17,10 @@ extension EventLoop {
             }
         case .answerPop(let origin, let notice):
             respond(origin, .popped(try engine.delivery(notice)))
+        case .answerFetch(let origin, let notices):
+            var deliveries: [Delivery] = []
+            for notice in notices { deliveries.append(try engine.delivery(notice)) }
+            respond(origin, .fetched(deliveries))
         case .answerPeek(let origin, let notices):
             var messages: [Delivery] = []
             for notice in notices { messages.append(try engine.delivery(notice)) }

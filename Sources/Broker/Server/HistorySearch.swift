@@ -16,6 +16,7 @@ final class HistorySearch {
     /// As the log defines them on the way; each segment begins with all that exist.
     private var topics: [TopicID: TopicName] = [:]
     private var subscriptions: [SubscriptionID: (topic: TopicID, name: String)] = [:]
+    private var patterns: [SubscriptionID: String] = [:]
     private var time: WallTime?
     private(set) var history = MessageHistory()
 
@@ -61,6 +62,8 @@ final class HistorySearch {
         case .clocked(let time): self.time = time
         case .topicDefined(let id, let name, _): topics[id] = name
         case .subscriptionDefined(let id, let topic, let name, _, _): subscriptions[id] = (topic, name)
+        case .patternDefined(let id, let name): patterns[id] = name.name
+        case .memberDefined(let id, let topic, let pattern, _): subscriptions[id] = (topic, patterns[pattern] ?? "")
         case .published(let message): note(message)
         case .restated(let message, _): find(message)
         case .attempted(let id, let messages): note(messages, .delivered, id)

@@ -117,7 +117,7 @@ extension Request {
     /// How much memory the answer may take beside that of the request: pages of messages the most, one body a little.
     fileprivate var answerWeight: Int {
         switch self {
-        case .peek, .deadList, .topicList, .browse: 64
+        case .peek, .deadList, .topicList, .fetch, .browse: 64
         case .pop: 1
         default: 0
         }

@@ -38,7 +38,7 @@ extension BrokerState {
             }
         case .purged(let id, let messages):
             guard let subscription = subscriptions[id] else { return }
-            for message in messages { _ = remove(message, from: subscription) }
+            for message in messages { _ = remove(message, from: subscription, isKept: false) }
             markDirty(subscription)
         case .restated(let message, let slots): applyRestated(message, slots, address)
         case .keyParked(let id, let key, let message): applyParked(id, key, message)
@@ -46,6 +46,11 @@ extension BrokerState {
         case .deduplicated(let topic, let entries):
             segments.addDedup(entries.count, segment: address.position / segmentBytes)
             for entry in entries { topics[topic]?.remember(entry, countMax: dedupMax(topic)) }
+        case .patternDefined(let id, let name): definePattern(id, name)
+        case .memberDefined(let id, let topic, let pattern, let start): defineMember(id, topic, pattern, start)
+        case .subscriptionFiltered(let id, let filter): filterSubscription(id, filter)
+        case .assigned(let id, let messages, let rest): applyAssigned(id, messages, rest)
+        case .forgotten(let id, let last): if let topic = topics[id] { forgetRetained(of: topic, through: last) }
         case .counted(let message, let topic, let subscription):
             nextMessage = max(nextMessage, message.rawValue)
             nextTopic = max(nextTopic, topic.rawValue)
@@ -82,16 +87,18 @@ extension BrokerState {
             topic.remember(entry, countMax: dedupMax(topic.id))
             segments.addDedup(1, segment: address.position / segmentBytes)
         }
-        if topic.subscriptions.isEmpty || messages[published.id] != nil { return }
+        let owed = topic.readerCount(of: published.headers)
+        if owed == 0 || messages[published.id] != nil { return }
         // Each queued subscription has it by itself.
         let isInLane = published.deliverAt == nil && topic.subscriptions.contains { !$0.isQueued }
-        keep(published, topic, address, owed: topic.subscriptions.count, isInLane: isInLane)
+        keep(published, topic, address, owed: owed, isInLane: isInLane)
         for subscription in topic.subscriptions {
+            if isInLane && subscription.isQueued { subscription.passLast(lane: Int(published.priority)) }
+            if !subscription.wants(published.headers) { continue }
             subscription.fair?.assign(published.id, published.headers, Int(published.priority))
             if let readyAt = published.deliverAt {
                 add(published.id, Slot(place: .delayed(until: readyAt)), to: subscription)
             } else if subscription.isQueued {
-                if isInLane { subscription.passLast(lane: Int(published.priority)) }
                 add(published.id, Slot(place: .ready), to: subscription)
             } else {
                 subscription.addFresh()
@@ -106,7 +113,7 @@ extension BrokerState {
         _ published: PublishedMessage, _ topic: Topic, _ address: RecordAddress, owed: Int, isInLane: Bool
     ) {
         var contentBytes = published.body.count
-        for header in published.headers { contentBytes += header.key.utf8.count + header.value.utf8.count }
+        for header in published.headers { contentBytes += header.key.utf8.count + header.value.utf8.count + 4 }
         let entry = MessageEntry(
             position: address.position, publishedAt: published.publishedAt, offset: UInt32(address.offset),
             bytes: UInt32(contentBytes + MessageEntry.overheadBytes), topic: topic.id, owed: UInt16(owed),
@@ -132,7 +139,7 @@ extension BrokerState {
         if entry.isInLane { topic.append(id, priority: entry.priority) }
     }
 
-    private func add(_ id: MessageID, _ slot: Slot, to subscription: Subscription) {
+    func add(_ id: MessageID, _ slot: Slot, to subscription: Subscription) {
         subscription.add(id, slot, priority: messages[id]?.priority ?? 0)
         switch slot.place {
         case .ready: markDirty(subscription)
@@ -206,7 +213,8 @@ extension BrokerState {
     }
 
     /// The subscription's part of a message is over.
-    func remove(_ id: MessageID, from subscription: Subscription) -> Bool {
+    /// - Parameter isKept: Whether the topic may retain it.
+    func remove(_ id: MessageID, from subscription: Subscription, isKept: Bool = true) -> Bool {
         guard let entry = messages[id], entry.topic == subscription.topic.id else { return false }
         guard let removal = subscription.remove(id, entry) else { return false }
         if case .slot(let place) = removal { leave(place, id, subscription) }
@@ -216,12 +224,16 @@ extension BrokerState {
         if entry.owed > 1 {
             messages.amend(id) { $0.owed -= 1 }
         } else {
+            subscription.topic.messageCount -= 1
+            if isKept && retain(id, entry, in: subscription.topic) {
+                messages.amend(id) { $0.owed = 0 }
+                return true
+            }
             messages.remove(id)
             if !extras.isEmpty, let extra = extras.removeValue(forKey: id), extra.expiresAt != nil {
                 expiry.liveCount -= 1
             }
             segments.remove(entry, segmentBytes)
-            subscription.topic.messageCount -= 1
         }
         return true
     }
@@ -240,8 +252,12 @@ extension BrokerState {
         }
         guard let topic = topics[published.topic] else { return }
         let owing = slots.filter { subscriptions[$0.subscription]?.topic === topic }
-        if owing.isEmpty { return }
+        let isRetained = slots.isEmpty && topic.settings.retains && published.id > topic.retained.forgotten
+        if owing.isEmpty && !isRetained { return }
         keep(published, topic, address, owed: 0, isInLane: false)
+        if isRetained, let entry = messages[published.id], retain(published.id, entry, in: topic) {
+            topic.messageCount -= 1
+        }
         for record in owing {
             guard let subscription = subscriptions[record.subscription], subscription.slots[published.id] == nil
             else { continue }
@@ -263,6 +279,7 @@ extension BrokerState {
         if let topic = topics[id] {
             definitionBytes += settings.changedBytes - topic.settings.changedBytes
             topic.settings = settings
+            lookAtRetained(of: topic)
             expiry.note(id, hasAge: settings.messageAgeMaxMilliseconds > 0)
             for subscription in topic.subscriptions where subscription.ownSettings == nil { follow(subscription) }
             topic.subscriptions.forEach(markDirty)
@@ -275,17 +292,10 @@ extension BrokerState {
         if settings.messageAgeMaxMilliseconds > 0 { expiry.note(id, hasAge: true) }
     }
 
-    private func setSubscription(_ id: SubscriptionID, _ settings: DeliverySettings?) {
-        guard let subscription = subscriptions[id] else { return }
-        definitionBytes += (settings?.changedBytes ?? 0) - (subscription.ownSettings?.changedBytes ?? 0)
-        subscription.ownSettings = settings
-        follow(subscription)
-        markDirty(subscription)
-    }
-
-    private func defineSubscription(
+    /// - Parameter pattern: The one that it becomes a member of.
+    func defineSubscription(
         _ id: SubscriptionID, _ topicID: TopicID, _ name: String, _ start: StartPosition,
-        _ origin: SubscriptionOrigin
+        _ origin: SubscriptionOrigin, _ pattern: Pattern? = nil
     ) {
         nextSubscription = max(nextSubscription, id.rawValue + 1)
         guard let topic = topics[topicID] else { return }
@@ -295,6 +305,7 @@ extension BrokerState {
             if subscription.name == full { return }
             definitionBytes += Self.definitionBytes(name) - Self.definitionBytes(subscription.name.name)
             subscription.name = full
+            if let pattern { join(subscription, pattern) }
             for message in subscription.owed() where !includes(start, message) {
                 _ = remove(message, from: subscription)
             }
@@ -305,6 +316,7 @@ extension BrokerState {
         subscriptions[id] = subscription
         topic.subscriptions.append(subscription)
         definitionBytes += Self.definitionBytes(name)
+        pattern?.add(subscription)
         follow(subscription)
     }
 
@@ -347,15 +359,19 @@ extension BrokerState {
         }
     }
 
-    private func deleteSubscription(_ id: SubscriptionID) {
+    func deleteSubscription(_ id: SubscriptionID) {
+        if let pattern = patterns[id] { return deletePattern(pattern) }
         guard let subscription = subscriptions[id] else { return }
         for message in subscription.owed() { _ = remove(message, from: subscription) }
         endJobs { $0.subscription == id }
         if subscription.isAlarmed { alarmCount -= 1 }
         subscriptions[id] = nil
+        if subscription.reading != nil { readings.removeAll { $0 === subscription } }
+        forgetFilter(of: subscription)
         if subscription.isCountedAsParking { parkingCount -= 1 }
         for consumer in subscription.group?.consumers ?? [] { sessions[consumer.session.id] = nil }
         definitionBytes -= Self.definitionBytes(subscription.name.name) + (subscription.ownSettings?.changedBytes ?? 0)
+        subscription.pattern?.remove(subscription)
         subscription.topic.subscriptions.removeAll { $0 === subscription }
         subscription.topic.trim()
     }
@@ -363,6 +379,7 @@ extension BrokerState {
     private func deleteTopic(_ id: TopicID) {
         guard let topic = topics[id] else { return }
         for subscription in topic.subscriptions { deleteSubscription(subscription.id) }
+        forgetRetained(of: topic, through: MessageID(rawValue: .max))
         topics[id] = nil
         topicsByName[topic.name] = nil
         expiry.note(id, hasAge: false)

@@ -95,7 +95,7 @@ extension BrokerState {
         for id in ids {
             guard let entry = messages[id], let topic = topics[entry.topic] else { continue }
             for subscription in topic.subscriptions where subscription.slots[id]?.place != .dead {
-                _ = remove(id, from: subscription)
+                _ = remove(id, from: subscription, isKept: false)
             }
         }
     }

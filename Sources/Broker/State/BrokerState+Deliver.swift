@@ -32,21 +32,21 @@ extension BrokerState {
         if let leaseMilliseconds, !(100...Lease.millisecondsMax).contains(leaseMilliseconds) {
             throw BrokerError(.settingInvalid, "a lease is 100 ms to 12 h, not \(leaseMilliseconds) ms")
         }
-        let subscription = try ensureSubscription(name, start: start)
+        let source = try ensureSource(name, start: start)
         let consumer = Consumer(
-            id: id, session: session, subscription: subscription, credit: credit,
+            id: id, session: session, source: source, credit: credit,
             leaseMilliseconds: leaseMilliseconds, weight: weight)
         session.consumers[id] = consumer
-        subscription.add(consumer)
-        markDirty(subscription)
+        source.add(consumer)
+        source.markDirty(in: self)
     }
 
     func setCredit(_ id: ConsumerID, _ session: Session, _ credit: UInt32) throws(BrokerError) {
         guard let consumer = session.consumers[id] else { throw unknown(id) }
         consumer.credit = credit
-        consumer.subscription.updateTurn(of: consumer)
-        consumer.subscription.noteFree(consumer)
-        markDirty(consumer.subscription)
+        consumer.source.updateTurn(of: consumer)
+        consumer.source.noteFree(consumer)
+        consumer.source.markDirty(in: self)
     }
 
     func unsubscribe(_ id: ConsumerID, _ session: Session) throws(BrokerError) {
@@ -60,8 +60,8 @@ extension BrokerState {
     @discardableResult
     private func removeConsumer(_ id: ConsumerID, of session: Session) -> Bool {
         guard let consumer = session.consumers.removeValue(forKey: id) else { return false }
-        consumer.subscription.remove(consumer)
-        markDirty(consumer.subscription)
+        consumer.source.remove(consumer)
+        consumer.source.markDirty(in: self)
         return true
     }
 
@@ -80,10 +80,10 @@ extension BrokerState {
                 .leaseLimit,
                 "the connection's leases and waiting pops are \(limits.leasesPerConnectionMax), the limit leases_max")
         }
-        var subscriptions: [Subscription] = []
-        for name in names { subscriptions.append(try ensureSubscription(name, start: .beginning)) }
-        for subscription in subscriptions where subscription.waiting.isEmpty {
-            if let notice = take(from: subscription, session, nil, acknowledges: acknowledges, now: now) {
+        var sources: [Source] = []
+        for name in names { sources.append(try ensureSource(name, start: .beginning)) }
+        for source in sources where source.waiting.isEmpty {
+            if let notice = take(from: source, session, acknowledges: acknowledges, now: now) {
                 emit(.answerPop(origin, notice))
                 return
             }
@@ -94,7 +94,7 @@ extension BrokerState {
         }
         wait(
             WaitingPop(
-                number: nextPop, origin: origin, subscriptions: subscriptions, acknowledges: acknowledges),
+                number: nextPop, origin: origin, sources: sources, acknowledges: acknowledges),
             session, timeoutMilliseconds: timeoutMilliseconds, now: now)
     }
 
@@ -103,7 +103,7 @@ extension BrokerState {
         nextPop += 1
         session.pops[pop.number] = pop
         waitingPopCount += 1
-        for subscription in pop.subscriptions { subscription.waiting.append(pop) }
+        for source in pop.sources { source.waiting.append(pop) }
         if timeoutMilliseconds > 0 {
             let deadline = now.monotonic + min(timeoutMilliseconds, 366 * 86_400_000)
             popDeadlines.insert(PopDeadline(deadline: deadline, pop: pop.number, session: session.id))
@@ -117,7 +117,7 @@ extension BrokerState {
         guard let pop = session.pops.removeValue(forKey: number) else { return nil }
         waitingPopCount -= 1
         noteRoom(in: session)
-        for subscription in pop.subscriptions { subscription.waiting.removeAll { $0 === pop } }
+        for source in pop.sources { source.waiting.removeAll { $0 === pop } }
         if case .read? = pop.errand { readers.removeAll { $0 === pop } }
         return pop
     }
@@ -127,14 +127,15 @@ extension BrokerState {
     /// Hands ready messages to who waits for them; call after a batch of requests.
     func dispatch(now: Now) {
         serveReaders()
+        continueReadings()
         advanceSweeps()
         advanceJobs(now: now)
         for subscription in stalled { markDirty(subscription) }
         stalled = []
-        for subscription in unfinished { markDirty(subscription) }
+        for source in unfinished { source.markDirty(in: self) }
         unfinished = []
         var batch: [Subscription] = []
-        while !dirty.isEmpty {
+        while !dirty.isEmpty || patterns.isAnyDirty {
             batch.removeAll(keepingCapacity: true)
             swap(&batch, &dirty)
             for subscription in batch {
@@ -142,20 +143,28 @@ extension BrokerState {
                 if !isDraining { dispatch(subscription, now: now) }
                 checkAlarm(of: subscription)
             }
+            for pattern in patterns.takeDirty() where !isDraining { dispatch(pattern, now: now) }
         }
         batch.removeAll(keepingCapacity: true)
         swap(&batch, &dirty)
     }
 
     /// Gives waiting pops what they wait for, the longest waiting first.
-    func serveWaiting(of subscription: Subscription, now: Now) {
-        while let pop = subscription.waiting.first, let session = sessions[pop.origin.session] {
+    func serveWaiting(of source: Source, now: Now) {
+        while let pop = source.waiting.first, let session = sessions[pop.origin.session] {
             if let errand = pop.errand {
-                guard let reply = perform(errand, of: pop, from: subscription, session, now: now) else { return }
+                guard let subscription = source as? Subscription,
+                    let reply = perform(errand, of: pop, from: subscription, session, now: now)
+                else { return }
                 _ = removePop(pop.number, of: session)
                 emit(.answerRedis(session.id, reply))
+            } else if let fetch = pop.fetch {
+                let notices = take(fetch, from: source, session, waiting: 1, now: now)
+                if notices.isEmpty { return }
+                _ = removePop(pop.number, of: session)
+                emit(.answerFetch(pop.origin, notices))
             } else {
-                guard let notice = take(from: subscription, session, nil, acknowledges: pop.acknowledges, now: now)
+                guard let notice = take(from: source, session, acknowledges: pop.acknowledges, now: now)
                 else { return }
                 _ = removePop(pop.number, of: session)
                 emit(.answerPop(pop.origin, notice))
@@ -169,7 +178,9 @@ extension BrokerState {
         if subscription.sticky != nil { wakeHeld(of: subscription) }
         var attempted: [MessageID] = []
         var holder: Session?
-        while subscription.readyCount > 0, let consumer = nextConsumer(of: subscription, now: now) {
+        while subscription.readyCount > 0,
+            let consumer = nextConsumer(of: subscription, from: subscription, now: now)
+        {
             guard let notice = take(from: subscription, consumer.session, consumer, acknowledges: false, now: now)
             else { break }
             if clock.isRunning && holder !== consumer.session {
@@ -185,6 +196,7 @@ extension BrokerState {
             }
         }
         noteAttempts(attempted, of: subscription, by: holder)
+        if let pattern = subscription.pattern, subscription.readyCount > 0 { patterns.markDirty(pattern) }
     }
 
     /// Ids that one fact names at most: its record stays small, however scattered they are.
@@ -221,6 +233,7 @@ extension BrokerState {
         if subscription.isPaused { return nil }
         while let id = subscription.next(now: now.wall, since: waitsSince) {
             guard let entry = messages[id] else { return nil }
+            if let reading = subscription.reading, id >= reading.next { return nil }
             if let key = extras[id]?.orderingKey,
                 stepsAside(id, entry, key, of: subscription, isForConsumers: isForConsumers, now: now)
             {
@@ -245,14 +258,20 @@ extension BrokerState {
     /// - Parameters:
     ///   - consumer: Its attempt is logged by the caller; that of a pop (nil) here.
     ///   - leaseMilliseconds: Nil: as the consumer or the subscription says.
+    ///   - fetched: What a fetch has taken; it takes the message when that fits, and notes the attempts.
     func take(
         from subscription: Subscription, _ session: Session, _ consumer: Consumer?, acknowledges: Bool,
-        leaseMilliseconds: Int64? = nil, now: Now
+        leaseMilliseconds: Int64? = nil, fetched: FetchedPage? = nil, now: Now
     ) -> Notice? {
         guard
             let (id, entry) = candidate(
                 of: subscription, leases: !acknowledges, isForConsumers: consumer != nil, now: now)
         else { return nil }
+        if let fetched,
+            !fetched.admits(entry, of: subscription.name, subscription.slots[id], key: extras[id]?.orderingKey)
+        {
+            return nil
+        }
         noteServed(id, of: subscription, consumer, now: now)
         let slot = subscription.slots[id]
         var notice = Notice(
@@ -268,7 +287,7 @@ extension BrokerState {
         } else {
             let leaseMilliseconds = leaseMilliseconds ?? consumer?.leaseMilliseconds
             lease(&notice, subscription, session, consumer, milliseconds: leaseMilliseconds, now: now)
-            if consumer == nil { noteAttempts([id], of: subscription, by: session) }
+            if consumer == nil && fetched == nil { noteAttempts([id], of: subscription, by: session) }
         }
         subscription.delivered += 1
         totals.delivered += 1
@@ -308,7 +327,7 @@ extension BrokerState {
         session.leases.insert(lease.id)
         if let consumer {
             consumer.unsettled += 1
-            subscription.noteServed(consumer)
+            consumer.source.noteServed(consumer)
         }
         let place = Slot.Place.leased(lease.id)
         let isClaimed = messages[notice.id].map { subscription.claim(notice.id, $0, as: place) } ?? false

@@ -9,6 +9,9 @@ extension BrokerState {
     /// One more subscription owes it a verdict, and has not given it up.
     func owe(_ id: MessageID) {
         guard let entry = messages[id] else { return }
+        if entry.owed == 0, let topic = topics[entry.topic], !topic.retained.ids.isEmpty {
+            takeUp(id, entry, in: topic)
+        }
         if entry.owed == deadCount(id) { topics[entry.topic]?.open(entry) }
         messages.amend(id) { $0.owed += 1 }
         owedCount += 1

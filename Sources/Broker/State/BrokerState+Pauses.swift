@@ -2,7 +2,7 @@ import BrokerProtocol
 
 extension Subscription {
     /// Nothing new is handed out.
-    var isPaused: Bool { ownPause != nil || topic.deliveryPause != nil }
+    var isPaused: Bool { ownPause != nil || topic.deliveryPause != nil || pattern?.ownPause != nil }
 }
 
 extension BrokerState {
@@ -22,7 +22,7 @@ extension BrokerState {
             case .topic(let id):
                 scope.holdsIntake && topics[id]?.intakePause != nil
                     || scope.holdsDelivery && topics[id]?.deliveryPause != nil
-            case .subscription(let id): subscriptions[id]?.ownPause != nil
+            case .subscription(let id): pause(of: id) != nil
             }
         if isPaused { try record([.paused(place, scope, nil)]) }
     }
@@ -34,9 +34,11 @@ extension BrokerState {
             guard scope == .delivery else {
                 throw BrokerError(.settingInvalid, "\(target): only the delivery of a subscription can be paused")
             }
-            return .subscription(try existing(name).id)
+            return .subscription(try owner(named: name).id)
         }
     }
+
+    private func pause(of id: SubscriptionID) -> Pause? { patterns[id]?.ownPause ?? subscriptions[id]?.ownPause }
 
     func applyPaused(_ place: PausePlace, _ scope: PauseScope, _ pause: Pause?) {
         switch place {
@@ -49,9 +51,15 @@ extension BrokerState {
             }
             pauseEnds.set(place, [topic.intakePause?.until, topic.deliveryPause?.until].compactMap(\.self).min())
         case .subscription(let id):
-            guard let subscription = subscriptions[id] else { return }
-            subscription.ownPause = pause
-            markDirty(subscription)
+            if let pattern = patterns[id] {
+                pattern.ownPause = pause
+                pattern.members.forEach(markDirty)
+            } else if let subscription = subscriptions[id] {
+                subscription.ownPause = pause
+                markDirty(subscription)
+            } else {
+                return
+            }
             pauseEnds.set(place, pause?.until)
         }
     }
@@ -66,7 +74,7 @@ extension BrokerState {
                 if isOver(topic.intakePause) { end(place, .intake) }
                 if isOver(topic.deliveryPause) { end(place, .delivery) }
             case .subscription(let id):
-                if isOver(subscriptions[id]?.ownPause) { end(place, .delivery) }
+                if isOver(self.pause(of: id)) { end(place, .delivery) }
             }
         }
     }
@@ -103,8 +111,10 @@ extension BrokerState {
     }
 
     func pauseFigures(of subscription: Subscription) -> [Figure] {
-        figures("delivery_paused", subscription.ownPause)
+        pauseFigures(of: subscription.ownPause)
     }
+
+    func pauseFigures(of pause: Pause?) -> [Figure] { figures("delivery_paused", pause) }
 
     private func figures(_ name: String, _ pause: Pause?) -> [Figure] {
         guard let pause else { return [] }

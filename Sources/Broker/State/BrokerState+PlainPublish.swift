@@ -13,17 +13,17 @@ extension BrokerState {
         let headerBytes = plain.headerTextBytes + 4 * plain.headerCount
         let owed = topic.subscriptions.count
         let reserved = plain.bodyBytes + headerBytes + 512 + (owedCount + owed) * Self.settleBytes
-        guard headerBytes <= limits.headersBytesMax, reserved <= journal.publishBytesFree, transaction == nil,
+        guard owed > 0, headerBytes <= limits.headersBytesMax, reserved <= journal.publishBytesFree, transaction == nil,
             !isDraining, !definitionsAreDue, clock.due == nil
         else { return false }
         let id = MessageID(rawValue: nextMessage)
         guard let position = write(plain, as: id, in: topic.id, at: now.wall) else { return false }
         requiredEnd = journal.end
-        let content = plain.bodyBytes + plain.headerTextBytes
+        let content = plain.bodyBytes + headerBytes
         let entry = MessageEntry(
             position: position, publishedAt: now.wall, offset: 0,
             bytes: UInt32(content + MessageEntry.overheadBytes), topic: topic.id, owed: UInt16(owed),
-            priority: plain.priority, isInLane: owed > 0)
+            priority: plain.priority, isInLane: true)
         apply(entry, as: id, in: topic)
         confirmations.append(Confirmation(requires: requiredEnd, origin: origin, message: id))
         return true
@@ -46,7 +46,6 @@ extension BrokerState {
         topic.published += 1
         topic.newest = StreamPosition(time: entry.publishedAt, message: id)
         totals.published += 1
-        if entry.owed == 0 { return }
         index(entry, as: id, in: topic)
         for subscription in topic.subscriptions {
             subscription.addFresh()

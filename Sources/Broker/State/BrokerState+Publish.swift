@@ -45,12 +45,15 @@ extension BrokerState {
         /// In the order of the log: first what makes room.
         var facts: [Fact] { sacrifices.isEmpty ? publishes : sacrifices + publishes }
 
-        mutating func add(_ message: PublishedMessage, to topic: Topic, bytes size: Int, content: Int) {
+        /// - Parameter owing: How many subscriptions want it.
+        mutating func add(
+            _ message: PublishedMessage, to topic: Topic, owing: Int, bytes size: Int, content: Int
+        ) {
             publishes.append(.published(message))
             bytes += size
-            owed += topic.subscriptions.count
-            if message.deliverAt != nil { delayed += topic.subscriptions.count }
-            if topic.isLimited {
+            owed += owing
+            if message.deliverAt != nil { delayed += owing }
+            if owing > 0 && topic.isLimited {
                 growths[message.topic, default: Growth()].messages += 1
                 growths[message.topic]?.bytes += content
             }
@@ -101,12 +104,14 @@ extension BrokerState {
             }
         }
         try demandIntake(of: topic)
+        let owing = topic.readerCount(of: outgoing.headers)
+        if owing == 0 { return try decideUnwanted(outgoing, topic, &plan, now: now) }
         let content = topic.isLimited ? outgoing.contentBytes : 0
         if topic.isLimited { try makeRoom(in: topic, bytes: content, &plan, now: now) }
         let size = outgoing.body.count + headerBytes + 512
-        try demandSpace(bytes: size + plan.bytes, owing: plan.owed + topic.subscriptions.count)
+        try demandSpace(bytes: size + plan.bytes, owing: plan.owed + owing)
         let deliverAt = deliverAt(of: outgoing, now: now)
-        if deliverAt != nil && delayedCount + plan.delayed + topic.subscriptions.count > limits.delayedMax {
+        if deliverAt != nil && delayedCount + plan.delayed + owing > limits.delayedMax {
             throw BrokerError(.delayedLimit, "\(limits.delayedMax) messages are delayed, the limit delayed_max")
         }
         let message = PublishedMessage(
@@ -114,7 +119,7 @@ extension BrokerState {
             priority: outgoing.priority, orderingKey: outgoing.orderingKey, deliverAt: deliverAt,
             expiresAt: outgoing.expiresAt,
             dedupID: outgoing.dedupID, headers: outgoing.headers, body: outgoing.body)
-        plan.add(message, to: topic, bytes: size, content: content)
+        plan.add(message, to: topic, owing: owing, bytes: size, content: content)
         return PublishReceipt(id: message.id)
     }
 
@@ -152,26 +157,32 @@ extension BrokerState {
         return headerBytes
     }
 
-    /// The topic of this name, made with its implicit `default` subscription when it is new.
+    /// The topic of this name, made with what reads it first when it is new.
     func ensureTopic(_ name: TopicName, settings: TopicSettings? = nil) throws(BrokerError) -> Topic {
         if let topic = topicsByName[name] { return topic }
+        if name.isPattern {
+            throw BrokerError(.nameInvalid, "\(name) stands for many topics; it is the name of none")
+        }
         if topics.count >= limits.topicsMax {
             throw BrokerError(
                 .topicLimit, "there are \(limits.topicsMax) topics, the limit topics_max; \(name) was not made")
         }
         let settings = settings ?? limits.defaults
-        try demandDefinitions(
-            bytes: Self.definitionBytes(name.text) + settings.changedBytes
-                + Self.definitionBytes(SubscriptionName.defaultName))
         let id = TopicID(rawValue: nextTopic)
-        try record([.topicDefined(id, name, settings), implicitDefault(of: id)])
+        let matching = patterns.matching(name)
+        let readers = try firstReaders(of: id, name, matching)
+        let readerBytes = matching.reduce(Self.definitionBytes(SubscriptionName.defaultName)) {
+            $0 + Self.definitionBytes($1.name.name) + $1.filter.bytes
+        }
+        try demandDefinitions(bytes: Self.definitionBytes(name.text) + settings.changedBytes + readerBytes)
+        try record([.topicDefined(id, name, settings)] + readers)
         return try topic(name)
     }
 
     /// A topic without a named subscription has this one.
-    func implicitDefault(of topic: TopicID) -> Fact {
+    func implicitDefault(of topic: TopicID, as id: SubscriptionID? = nil) -> Fact {
         .subscriptionDefined(
-            SubscriptionID(rawValue: nextSubscription), topic, name: SubscriptionName.defaultName, start: .now,
+            id ?? SubscriptionID(rawValue: nextSubscription), topic, name: SubscriptionName.defaultName, start: .now,
             .implicit)
     }
 
@@ -193,41 +204,48 @@ extension BrokerState {
 
     /// The subscription of this name, made when it is new. The first named one of a topic takes over the implicit
     /// `default` with what waits there; a `default` that somebody asked for stays beside the named ones.
+    /// - Parameter filter: Of a new one. What it gets of the older messages is then read in pieces.
     func ensureSubscription(
-        _ name: SubscriptionName, start: StartPosition
+        _ name: SubscriptionName, start: StartPosition, filter: MessageFilter = .all
     ) throws(BrokerError) -> Subscription {
         let topic = try ensureTopic(name.topic)
-        func define(_ id: SubscriptionID) throws(BrokerError) -> Subscription {
-            let start = first(start, in: topic)
-            try record([.subscriptionDefined(id, topic.id, name: name.name, start: start, .asked)])
-            return try existing(name)
-        }
         if let existing = subscription(named: name) {
-            return existing.origin == .asked ? existing : try define(existing.id)
+            return existing.origin == .implicit ? try define(name, existing.id, start, .asked) : existing
         }
-        if topic.subscriptions.count == 1, topic.subscriptions[0].origin == .implicit {
-            return try define(topic.subscriptions[0].id)
+        if filter.isEmpty && topic.subscriptions.count == 1, topic.subscriptions[0].origin == .implicit {
+            return try define(name, topic.subscriptions[0].id, start, .asked)
         }
         if topic.subscriptions.count >= min(limits.subscriptionsMax, Int(UInt16.max)) {
             throw BrokerError(
                 .subscriptionLimit,
                 "\(name.topic) has \(topic.subscriptions.count) subscriptions, the limit subscriptions_max")
         }
-        let bytes = Self.definitionBytes(name.name)
+        let bytes = Self.definitionBytes(name.name) + filter.bytes
         try demandDefinitions(bytes: bytes)
-        try demandSpace(bytes: bytes, owing: start == .now ? 0 : topic.messageCount)
-        return try define(SubscriptionID(rawValue: nextSubscription))
+        try demandSpace(bytes: bytes, owing: start == .now ? 0 : topic.messageCount + topic.retained.ids.count)
+        return try define(name, SubscriptionID(rawValue: nextSubscription), start, .asked, filter)
+    }
+
+    private func define(
+        _ name: SubscriptionName, _ id: SubscriptionID, _ start: StartPosition, _ origin: SubscriptionOrigin,
+        _ filter: MessageFilter = .all
+    ) throws(BrokerError) -> Subscription {
+        let topic = try topic(name.topic)
+        var allowance = ReadingAllowance()
+        try record(try definition(of: name.name, id, in: topic, start, origin, filter, &allowance))
+        return try existing(name)
     }
 
     /// Finds the first message of a time now, because the wall clock may have jumped between the messages, and because
     /// the log may have forgotten that message when it is replayed.
-    private func first(_ start: StartPosition, in topic: Topic) -> StartPosition {
+    func first(_ start: StartPosition, in topic: Topic) -> StartPosition {
         guard case .time(let time) = start else { return start }
         var first: MessageID?
         func look(at id: MessageID) {
             if let entry = messages[id], entry.publishedAt >= time { first = min(first ?? id, id) }
         }
         for lane in topic.lanes { lane.from(lane.start).forEach(look) }
+        topic.retained.ids.from().forEach(look)
         for subscription in topic.subscriptions { subscription.slots.keys.forEach(look) }
         return first.map { .message($0) } ?? .now
     }

@@ -43,8 +43,13 @@ extension BrokerState {
             try pop(
                 names, timeoutMilliseconds: timeout, acknowledges: acknowledges, session, origin: origin, now: now)
             return nil
-        case .topicCreate, .topicSet, .topicDelete, .subscriptionCreate, .subscriptionSet, .subscriptionDelete,
-            .keyRelease:
+        case .fetch(let fetch):
+            try self.fetch(fetch, session, origin: origin, now: now)
+            return nil
+        case .subscriptionCreate(let name, let start, let filter):
+            return try create(name, start: start, filter: filter, origin: origin)
+        case .rewind(let name, let start): return try rewind(name, to: start, origin: origin)
+        case .topicCreate, .topicSet, .topicDelete, .subscriptionSet, .subscriptionDelete, .keyRelease:
             return try administer(request)
         case .deadRedrive(let name, let selection, let rate):
             return rate == 0 || selection.isDryRun
@@ -65,7 +70,7 @@ extension BrokerState {
             return try answerTimed(request, now)
         case .keyList(let name, let after, let limit, let parkedOnly):
             return .keys(keyStatuses(of: try existing(name), after: after, limit: limit, parkedOnly: parkedOnly))
-        case .topicList: return .topics(topicStatuses())
+        case .topicList: return .topics(topicStatuses() + patternStatuses())
         case .status: return .status(status())
         case .peek(let name, let from, let limit):
             emit(.answerPeek(origin, peek(try topic(name), from: from, limit: limit)))
@@ -77,7 +82,7 @@ extension BrokerState {
             emit(.searchHistory(origin, query, limit: limit))
             return nil
         case .deadList(let name, let from, let limit):
-            emit(.answerDead(origin, deadNotices(try existing(name), from: from, limit: limit)))
+            emit(.answerDead(origin, deadNotices(try members(of: name), from: from, limit: limit)))
             return nil
         }
     }
@@ -99,24 +104,28 @@ extension BrokerState {
             let subscriptions = topic.subscriptions
             try record([.topicDeleted(topic.id)])
             for subscription in subscriptions { endConsumers(of: subscription) }
-        case .subscriptionCreate(let name, let start): _ = try ensureSubscription(name, start: start)
         case .subscriptionSet(let name, let settings):
             try settings?.validate()
-            let (id, old) = (try existing(name).id, try existing(name).ownSettings)
+            let (id, old) = try owner(named: name)
             let bytes = settings?.changedBytes ?? 0
             try demandDefinitions(bytes: max(bytes - (old?.changedBytes ?? 0), 0))
             try demandSpace(bytes: Self.definitionBytes(name.name) + bytes)
             try record([.subscriptionSet(id, settings)])
         case .subscriptionDelete(let name):
             try deleteSubscription(name)
-        case .keyRelease(let name, let keys): return .count(try release(keys, of: try existing(name)))
+        case .keyRelease(let name, let keys):
+            var count: UInt64 = 0
+            for member in try members(of: name) { count += try release(keys, of: member) }
+            return .count(count)
         default: throw BrokerError(.unsupported, "this is no request of administration")
         }
         return .done
     }
 
     func deleteSubscription(_ name: SubscriptionName) throws(BrokerError) {
+        if let pattern = patterns[name] { return try delete(pattern) }
         let subscription = try existing(name)
+        try demandNoMember(subscription)
         let isLast = subscription.topic.subscriptions.count == 1
         try record(
             [.subscriptionDeleted(subscription.id)] + (isLast ? [implicitDefault(of: subscription.topic.id)] : []))
@@ -140,17 +149,18 @@ extension BrokerState {
         return UInt64(done)
     }
 
-    func endConsumers(of subscription: Subscription) {
-        let gone = BrokerError(.subscriptionUnknown, "the subscription \(subscription.name) was deleted")
-        for pop in subscription.waiting {
+    func endConsumers(of source: Source) {
+        let gone = BrokerError(.subscriptionUnknown, "the subscription \(source.name) was deleted")
+        for pop in source.waiting {
             guard let session = sessions[pop.origin.session] else { continue }
             if removePop(pop.number, of: session) != nil { refuse(pop, gone) }
         }
-        for consumer in subscription.consumers {
+        if let subscription = source as? Subscription { refuseTickets(of: subscription, gone) }
+        for consumer in source.consumers {
             consumer.session.consumers[consumer.id] = nil
             emit(.endConsumer(consumer.session.id, consumer.id, gone))
         }
-        subscription.endConsumers()
+        source.endConsumers()
     }
 
     /// Defines topics, and changes their settings and those of subscriptions.
@@ -159,12 +169,16 @@ extension BrokerState {
         topics wanted: [(TopicName, TopicSettings)], subscriptions: [(SubscriptionName, DeliverySettings)]
     ) throws(BrokerError) {
         for (_, settings) in wanted { try settings.validate() }
-        for (_, settings) in subscriptions { try settings.validate() }
-        let new = Set(wanted.map(\.0) + subscriptions.map(\.0.topic)).filter { topicsByName[$0] == nil }
+        for (name, settings) in subscriptions {
+            try settings.validate()
+            if name.topic.isPattern && patterns[name] == nil { try demandPattern(name) }
+        }
+        let names = Set(wanted.map(\.0) + subscriptions.map(\.0.topic).filter { !$0.isPattern })
+        let new = names.filter { topicsByName[$0] == nil }
         if topics.count + new.count > limits.topicsMax {
             throw BrokerError(.topicLimit, "the configuration names more topics than topics_max")
         }
-        for name in subscriptions.map(\.0.topic) {
+        for name in subscriptions.map(\.0.topic) where !name.isPattern {
             let present = topicsByName[name]?.subscriptions.filter { $0.origin == .asked }.map(\.name.name) ?? []
             let named = subscriptions.filter { $0.0.topic == name }.map(\.0.name)
             if Set(present + named).count > limits.subscriptionsMax {
@@ -172,7 +186,8 @@ extension BrokerState {
                     .subscriptionLimit, "the configuration gives \(name) more subscriptions than subscriptions_max")
             }
         }
-        let newSubscriptions = Set(subscriptions.map(\.0).filter { subscription(named: $0) == nil })
+        let newSubscriptions = Set(
+            subscriptions.map(\.0).filter { !$0.topic.isPattern && subscription(named: $0) == nil })
         if !new.isEmpty || !newSubscriptions.isEmpty {
             let names = new.flatMap { [$0.text, SubscriptionName.defaultName] } + newSubscriptions.map(\.name)
             let bytes = names.reduce(0) { $0 + Self.definitionBytes($1) }
@@ -187,8 +202,9 @@ extension BrokerState {
             if topic.settings != settings { facts.append(.topicDefined(topic.id, name, settings)) }
         }
         for (name, settings) in subscriptions {
-            let subscription = try ensureSubscription(name, start: .beginning)
-            if subscription.ownSettings != settings { facts.append(.subscriptionSet(subscription.id, settings)) }
+            _ = try ensureSource(name, start: .beginning)
+            let (id, old) = try owner(named: name)
+            if old != settings { facts.append(.subscriptionSet(id, settings)) }
         }
         try record(facts)
     }

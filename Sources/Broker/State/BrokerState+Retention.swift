@@ -111,6 +111,14 @@ extension BrokerState {
         recycleHistory()
     }
 
+    private static func definition(of subscription: Subscription) -> Fact {
+        if let pattern = subscription.pattern {
+            return .memberDefined(subscription.id, subscription.topic.id, of: pattern.id, start: .now)
+        }
+        return .subscriptionDefined(
+            subscription.id, subscription.topic.id, name: subscription.name.name, start: .now, subscription.origin)
+    }
+
     /// Everything but messages, inside the first record of each segment: so the oldest one that is left always begins
     /// with the definitions that its records need, whole or not at all.
     func definitions() -> [Fact] {
@@ -120,12 +128,17 @@ extension BrokerState {
                 nextSubscription: SubscriptionID(rawValue: nextSubscription))
         ]
         if limits.historyMilliseconds > 0, let time = clock.logged { facts.append(.clocked(time)) }
+        facts += patternFacts()
         for topic in topics.values.sorted(by: { $0.id < $1.id }) {
             facts.append(.topicDefined(topic.id, topic.name, topic.settings))
+            let forgotten = topic.retained.forgotten
+            if forgotten.rawValue > 0 { facts.append(.forgotten(topic.id, through: forgotten)) }
             for subscription in topic.subscriptions {
-                facts.append(
-                    .subscriptionDefined(
-                        subscription.id, topic.id, name: subscription.name.name, start: .now, subscription.origin))
+                facts.append(Self.definition(of: subscription))
+                if !subscription.filter.isEmpty {
+                    facts.append(.subscriptionFiltered(subscription.id, subscription.filter))
+                }
+                if let reading = subscription.reading { facts.append(.assigned(subscription.id, [], rest: reading)) }
                 if let settings = subscription.ownSettings {
                     facts.append(.subscriptionSet(subscription.id, settings))
                 }

@@ -180,8 +180,9 @@ extension BrokerState {
         leases[lease.id] = nil
         if let consumer = lease.consumer {
             consumer.unsettled -= 1
-            lease.subscription.updateTurn(of: consumer)
-            lease.subscription.noteFree(consumer)
+            consumer.source.updateTurn(of: consumer)
+            consumer.source.noteFree(consumer)
+            if consumer.source !== lease.subscription { consumer.source.markDirty(in: self) }
         }
         if let session = sessions[lease.session], session.leases.remove(lease.id) != nil { noteRoom(in: session) }
         markDirty(lease.subscription)
@@ -214,6 +215,7 @@ extension BrokerState {
             guard let session = sessions[first.session], let pop = removePop(first.pop, of: session) else { continue }
             timeOut(pop)
         }
+        forgetRetained(now: now)
         if pauseEnds.first != nil { endPauses(now: now) }
         expireMessages(now: now)
         wakeSubscriptions(now: now)
@@ -251,6 +253,9 @@ extension BrokerState {
         if let expiry = nextExpiry(now: now) { wait = min(wait, expiry) }
         if let first = wakes.first { wait = min(wait, first.time - now.monotonic) }
         if !stalled.isEmpty { wait = min(wait, 1_000) }
+        if !retainersDue.isEmpty { wait = min(wait, journal.bytesFree > 0 ? 0 : 1_000) }
+        if let first = retainDeadlines.first { wait = min(wait, min(span(from: now.wall, to: first.until), 1_000)) }
+        if !readings.isEmpty { wait = min(wait, areReadingsStuck ? 1_000 : 0) }
         if !unfinished.isEmpty || !sweeps.isEmpty { wait = min(wait, 0) }
         if !isDraining { for job in jobs { wait = min(wait, job.wait(now: now.monotonic)) } }
         return wait == .max ? nil : max(wait, 0)

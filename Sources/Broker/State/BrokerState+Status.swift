@@ -11,12 +11,14 @@ extension BrokerState {
             status.figures.add(overflow, topic.sacrificed)
             status.figures.add("open", UInt64(topic.openCount))
             status.figures.add("open_bytes", topic.openBytes)
+            status.figures.add("retained", UInt64(topic.retained.ids.count))
+            status.figures.add("retained_bytes", topic.retained.bytes)
             status.subscriptions = topic.subscriptions.map { self.status(of: $0) }
             return status
         }
     }
 
-    private func status(of subscription: Subscription) -> SubscriptionStatus {
+    func status(of subscription: Subscription) -> SubscriptionStatus {
         var status = SubscriptionStatus(name: subscription.name)
         status.settings = subscription.ownSettings
         status.consumers = UInt32(subscription.consumers.count)
@@ -26,6 +28,7 @@ extension BrokerState {
         status.dead = UInt64(subscription.dead.count)
         status.delivered = subscription.delivered
         status.acknowledged = subscription.acknowledged
+        status.filter = subscription.filter.pairs
         status.figures += pauseFigures(of: subscription)
         status.figures.add("expired", subscription.expired)
         status.figures += dispatchFigures(of: subscription)
@@ -70,6 +73,7 @@ extension BrokerState {
     /// Live messages of a topic in publish order.
     func peek(_ topic: Topic, from: MessageID, limit: UInt32) -> [Notice] {
         var ids = MergedIDs(from: from)
+        ids.add(topic.retained.ids)
         for lane in topic.lanes { ids.add(lane: lane.from(lane.start)) }
         for subscription in topic.subscriptions {
             subscription.addSlots(to: &ids)
@@ -85,9 +89,14 @@ extension BrokerState {
         return page.notices
     }
 
-    func deadNotices(_ subscription: Subscription, from: MessageID, limit: UInt32) -> [Notice] {
+    /// Dead letters by id, of one subscription or of the members of a pattern.
+    func deadNotices(_ members: [Subscription], from: MessageID, limit: UInt32) -> [Notice] {
         var page = Page()
-        for id in subscription.deadLetters(from: from, limit: max(min(Int(limit), Page.messagesMax), 1)) {
+        let count = max(min(Int(limit), Page.messagesMax), 1)
+        let letters = members.flatMap { member in
+            member.deadLetters(from: from, limit: count).map { (id: $0, subscription: member) }
+        }
+        for (id, subscription) in members.count == 1 ? letters : letters.sorted(by: { $0.id < $1.id }) {
             guard let entry = messages[id], let slot = subscription.slots[id] else { continue }
             let notice = Notice(
                 id: id, subscription: subscription.name, attempt: slot.attempts, deliveries: slot.deliveries,

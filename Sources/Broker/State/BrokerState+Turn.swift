@@ -17,10 +17,11 @@ extension BrokerState {
             !isForConsumers || !owner.hasCredit || !hasRoom(owner.session)
         {
             subscription.block(id, entry, key)
-            owner.held.insert(HeldKey.Waiting(priority: entry.priority, message: id))
+            let place = HeldKey.Waiting(priority: entry.priority, message: id)
+            owner.held.insert(HeldMessage(place: place, subscription: subscription.id))
             if owner.hasCredit {
-                subscription.noteFree(owner)
-                markDirty(subscription)
+                owner.source.noteFree(owner)
+                owner.source.markDirty(in: self)
             }
             return true
         }
@@ -43,8 +44,9 @@ extension BrokerState {
     }
 
     /// Who gets the next message; nil when nobody can, or nothing may be delivered.
-    func nextConsumer(of subscription: Subscription, now: Now) -> Consumer? {
-        guard let consumer = firstConsumer(of: subscription) else { return nil }
+    /// - Parameter source: Whose consumers are asked.
+    func nextConsumer(of subscription: Subscription, from source: Source, now: Now) -> Consumer? {
+        guard let consumer = firstConsumer(of: source) else { return nil }
         guard let sticky = subscription.sticky else { return consumer }
         guard let found = candidate(of: subscription, isForConsumers: true, now: now) else { return nil }
         return extras[found.id]?.orderingKey.flatMap(sticky.owner) ?? consumer
@@ -103,16 +105,20 @@ extension BrokerState {
         if let header {
             if !subscription.isQueued { subscription.becomeQueued() }
             subscription.fair = FairRow(header: header, ready: subscription.returned)
-        } else {
+        } else if subscription.filter.isEmpty {
             subscription.becomeLane()
         }
     }
 
     /// No ordering key stays with a consumer any more.
     private func letGo(of subscription: Subscription) {
-        for consumer in subscription.consumers { subscription.noteEnd(consumer) }
-        for var held in subscription.sticky?.orphans ?? [] {
-            while let first = held.removeFirst() { unblock(first.message, of: subscription) }
+        for source in [subscription, subscription.pattern].compactMap(\.self) as [Source] {
+            for consumer in source.consumers { source.noteEnd(consumer) }
+            let orphans = source.orphans
+            source.orphans = []
+            for var held in orphans {
+                while let first = held.removeFirst() { unblock(first) }
+            }
         }
         subscription.sticky = nil
     }

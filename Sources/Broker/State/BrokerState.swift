@@ -14,6 +14,7 @@ struct StateLimits: Hashable, Sendable {
     var headersBytesMax = 16 << 10
     var topicsMax = 10_000
     var subscriptionsMax = 1_000
+    var patternsMax = 100
     var consumersPerConnectionMax = 1_000
     var leasesPerConnectionMax = 10_000
     var delayedMax = 1_000_000
@@ -28,6 +29,8 @@ struct StateLimits: Hashable, Sendable {
     var historyBytesMax: UInt64 = 1 << 30
     /// Bytes of messages in one reply to a Redis client, roughly.
     var replyBytesMax = 16 << 20
+    /// Bytes of one frame to a native client.
+    var frameBytesMax = 8 << 20
     var defaults = TopicSettings()
 }
 
@@ -57,6 +60,7 @@ final class BrokerState {
     var topicsByName: [TopicName: Topic] = [:]
     var topics: NumberMap<TopicID, Topic> = [:]
     var subscriptions: NumberMap<SubscriptionID, Subscription> = [:]
+    var patterns = PatternTable()
     var messages = MessageTable()
     /// What only some messages have.
     var extras: NumberMap<MessageID, MessageExtras> = [:]
@@ -102,7 +106,14 @@ final class BrokerState {
     /// Subscriptions whose ordering keys are parked by dead letters.
     var parkingCount = 0
     /// Subscriptions that go on in the next turn, because looking for a free ordering key took long enough.
-    var unfinished: [Subscription] = []
+    var unfinished: [Source] = []
+    /// Subscriptions that read older messages, oldest reading first.
+    var readings: [Subscription] = []
+    /// There was no space for the next piece.
+    var areReadingsStuck = false
+    /// Topics that keep acknowledged messages, perhaps too many.
+    var retainersDue: [Topic] = []
+    var retainDeadlines = Heap<RetainDeadline>()
     private(set) var isDraining = false
     /// The next record may be the first of its segment, and nobody would notice: those of the last run may be torn.
     var definitionsAreDue = false
@@ -251,6 +262,7 @@ final class BrokerState {
     func respond(_ origin: Origin, _ response: Response) { emit(.respond(origin, response)) }
 
     func markDirty(_ subscription: Subscription) {
+        if let pattern = subscription.pattern { pattern.note(subscription) }
         if subscription.isDirty { return }
         subscription.isDirty = true
         dirty.append(subscription)
@@ -282,6 +294,10 @@ final class BrokerState {
     }
 
     func existing(_ name: SubscriptionName) throws(BrokerError) -> Subscription {
+        if patterns[name] != nil {
+            throw BrokerError(
+                .unsupported, "\(name) is a pattern; name one of its members, which have the topics' names")
+        }
         _ = try topic(name.topic)
         guard let subscription = subscription(named: name) else {
             throw BrokerError(.subscriptionUnknown, "there is no subscription \(name.topic)@\(name.name)")

@@ -12,7 +12,7 @@ extension BrokerState {
     /// Raises or ends the alarm of a subscription; call when something about it may have changed.
     func checkAlarm(of subscription: Subscription) {
         if subscription.dead.isEmpty && !subscription.isAlarmed || subscriptions[subscription.id] == nil { return }
-        let deadMax = subscription.ownSettings?.deadMax ?? subscription.topic.settings.delivery.deadMax
+        let deadMax = subscription.settings.deadMax
         let isRaised = deadMax > 0 && UInt64(subscription.dead.count) > deadMax
         if isRaised == subscription.isAlarmed { return }
         subscription.isAlarmed = isRaised

@@ -2,7 +2,9 @@ import BrokerProtocol
 
 /// A redrive or a purge on its way through the dead letters of a subscription; many turns long when there are many.
 final class DeadSweep {
-    let subscription: Subscription
+    private(set) var subscription: Subscription
+    /// Members of a pattern that come then.
+    private var later: ArraySlice<Subscription>
     let selection: DeadSelection
     let isRedrive: Bool
     /// It touches what died before this many sweeps had begun.
@@ -11,12 +13,25 @@ final class DeadSweep {
     var next = MessageID(rawValue: 0)
     var count: UInt64 = 0
 
-    init(subscription: Subscription, selection: DeadSelection, isRedrive: Bool, number: UInt64, origin: Origin) {
+    init(
+        subscription: Subscription, _ later: ArraySlice<Subscription>, selection: DeadSelection, isRedrive: Bool,
+        number: UInt64, origin: Origin
+    ) {
         self.subscription = subscription
+        self.later = later
         self.selection = selection
         self.isRedrive = isRedrive
         self.number = number
         self.origin = origin
+    }
+
+    /// Begins with the next member.
+    /// - Returns: False when there is none.
+    func goOn() -> Bool {
+        guard let following = later.popFirst() else { return false }
+        subscription = following
+        next = MessageID(rawValue: 0)
+        return true
     }
 }
 
@@ -50,11 +65,13 @@ extension BrokerState {
     func sweep(
         _ name: SubscriptionName, _ selection: DeadSelection, isRedrive: Bool, _ origin: Origin
     ) throws(BrokerError) -> Response? {
-        let subscription = try existing(name)
-        let selection = try checked(selection, subscription)
+        let members = try members(of: name)
+        guard let first = members.first else { return .count(0) }
+        let selection = try checked(selection, name, members)
         sweepCount += 1
         let sweep = DeadSweep(
-            subscription: subscription, selection: selection, isRedrive: isRedrive, number: sweepCount, origin: origin)
+            subscription: first, members.dropFirst(), selection: selection, isRedrive: isRedrive, number: sweepCount,
+            origin: origin)
         if let response = try step(sweep) { return response }
         sweeps.append(sweep)
         return nil
@@ -62,7 +79,7 @@ extension BrokerState {
 
     /// The selection with its ids in order, each once.
     private func checked(
-        _ selection: DeadSelection, _ subscription: Subscription
+        _ selection: DeadSelection, _ name: SubscriptionName, _ members: [Subscription]
     ) throws(BrokerError) -> DeadSelection {
         if selection.ids.isEmpty { return selection }
         if selection.ids.count > DeadSelection.idsMax {
@@ -70,9 +87,9 @@ extension BrokerState {
         }
         var checked = selection
         checked.ids = Set(selection.ids).sorted()
-        for id in checked.ids where !subscription.dead.contains(id) {
+        for id in checked.ids where !members.contains(where: { $0.dead.contains(id) }) {
             throw BrokerError(
-                .messageUnknown, "\(subscription.name) has no dead letter \(id); nothing was changed")
+                .messageUnknown, "\(name) has no dead letter \(id); nothing was changed")
         }
         return checked
     }
@@ -96,8 +113,21 @@ extension BrokerState {
         sweeps.removeFirst()
     }
 
+    /// Members that one turn looks at.
+    private static let membersPerTurn = 100
+
     /// - Returns: The answer when the sweep is done.
     private func step(_ sweep: DeadSweep) throws(BrokerError) -> Response? {
+        for _ in 0..<Self.membersPerTurn {
+            guard let response = try stepThroughOne(sweep) else { return nil }
+            let isFull = sweep.selection.limit > 0 && sweep.count >= sweep.selection.limit
+            if isFull || !sweep.goOn() { return response }
+        }
+        return nil
+    }
+
+    /// - Returns: The answer when the sweep is done with its subscription.
+    private func stepThroughOne(_ sweep: DeadSweep) throws(BrokerError) -> Response? {
         let (selection, id) = (sweep.selection, sweep.subscription.id)
         let left = selection.limit == 0 ? UInt64.max : selection.limit - sweep.count
         let scan = try scan(sweep.subscription, selection, from: sweep.next, before: sweep.number, atMost: left)

@@ -26,6 +26,7 @@ enum Effect: Hashable, Sendable {
     case respond(Origin, Response)
     case deliver(SessionID, Notice)
     case answerPop(Origin, Notice)
+    case answerFetch(Origin, [Notice])
     case answerPeek(Origin, [Notice])
     case answerDead(Origin, [Notice])
     case answerBrowse(Origin, BrowseNotices)

@@ -49,7 +49,7 @@ extension BrokerState {
     func perform(
         _ errand: Errand, of pop: WaitingPop, from subscription: Subscription, _ session: Session, now: Now
     ) -> RedisReply? {
-        let index = pop.subscriptions.firstIndex { $0 === subscription } ?? 0
+        let index = pop.sources.firstIndex { $0 === subscription } ?? 0
         return perform(errand, index: index, from: subscription, session, now: now)
     }
 
@@ -148,7 +148,7 @@ extension BrokerState {
 
     func timeOut(_ pop: WaitingPop) {
         if pop.errand == nil {
-            respond(pop.origin, .popped(nil))
+            respond(pop.origin, pop.fetch == nil ? .popped(nil) : .fetched([]))
         } else {
             emit(.answerRedis(pop.origin.session, .value(.nullArray)))
         }

@@ -85,6 +85,17 @@ enum Fact: Hashable, Sendable {
     case keyParked(SubscriptionID, key: String, MessageID)
     case keyReleased(SubscriptionID, [String])
     case deduplicated(TopicID, [DedupEntry])
+    /// A subscription of all topics that match; its id is counted with those of the subscriptions. What is said of a
+    /// subscription by its id is said of a pattern as well: settings, pauses, the end.
+    case patternDefined(SubscriptionID, SubscriptionName)
+    /// As `subscriptionDefined`, with the name of the pattern.
+    case memberDefined(SubscriptionID, TopicID, of: SubscriptionID, start: StartPosition)
+    /// Stands right behind the definition.
+    case subscriptionFiltered(SubscriptionID, MessageFilter)
+    /// The subscription owes these from now on, older ones that it had no part in. `rest`: what it looks at next.
+    case assigned(SubscriptionID, [MessageID], rest: Reading?)
+    /// Acknowledged messages up to this one are kept no more.
+    case forgotten(TopicID, through: MessageID)
     /// The next ids are at least these; stands before the records that named them are recycled.
     case counted(nextMessage: MessageID, nextTopic: TopicID, nextSubscription: SubscriptionID)
     /// For a job that exists: how far it is.

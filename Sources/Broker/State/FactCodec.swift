@@ -112,6 +112,11 @@ extension Fact {
         case .paused: 24
         case .keyParked: 25
         case .keyReleased: 26
+        case .subscriptionFiltered: 27
+        case .assigned: 28
+        case .patternDefined: 29
+        case .memberDefined: 30
+        case .forgotten: 31
         case .clocked: 32
         case .handed: 33
         }
@@ -161,6 +166,18 @@ extension Fact {
                 writer.u64(entry.message.rawValue)
                 writer.i64(entry.until.milliseconds)
             }
+        case .subscriptionFiltered(let id, let filter):
+            writer.u32(id.rawValue)
+            writer.headers(filter.pairs)
+        case .assigned(let id, let messages, let rest):
+            writer.u32(id.rawValue)
+            writer.ranges(messages)
+            writer.reading(rest)
+        case .patternDefined(let id, let name): writer.pattern(id, name)
+        case .memberDefined(let id, let topic, let pattern, let start): writer.member(id, topic, pattern, start)
+        case .forgotten(let id, let last):
+            writer.u32(id.rawValue)
+            writer.u64(last.rawValue)
         case .counted(let message, let topic, let subscription):
             writer.u64(message.rawValue)
             writer.u32(topic.rawValue)
@@ -248,6 +265,12 @@ extension Fact {
         case 24: self = .paused(try reader.pausePlace(), try reader.pauseScope(), try reader.pause())
         case 25: self = try .keyParked(reading: &reader)
         case 26: self = .keyReleased(try reader.subscriptionID(), try reader.keys())
+        case 27: self = .subscriptionFiltered(try reader.subscriptionID(), MessageFilter(try reader.headers()))
+        case 28:
+            self = .assigned(try reader.subscriptionID(), try reader.ranges(), rest: try reader.reading())
+        case 29: self = try .patternDefined(reading: &reader)
+        case 30: self = try .memberDefined(reading: &reader)
+        case 31: self = .forgotten(try reader.topicID(), through: try reader.messageID())
         case 32: self = .clocked(try reader.time("time"))
         case 33:
             self = .handed(try reader.subscriptionID(), try reader.ranges(), consumer: try reader.text("consumer"))

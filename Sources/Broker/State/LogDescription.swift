@@ -42,6 +42,17 @@ package enum LogDescription {
         case .keyParked(let id, let key, let message): "subscription \(id.rawValue): \(message) parks the key \(key)"
         case .keyReleased(let id, let keys): "subscription \(id.rawValue): \(keys.count) keys released"
         case .deduplicated(let topic, let entries): "topic \(topic.rawValue) remembers \(entries.count) dedup ids"
+        case .forgotten(let id, let last): "topic \(id.rawValue) keeps nothing acknowledged up to \(last)"
+        case .patternDefined(let id, let name):
+            "subscription \(id.rawValue) is the pattern \(name.topic)@\(name.name)"
+        case .memberDefined(let id, let topic, let pattern, let start):
+            "subscription \(id.rawValue) is the member of \(pattern.rawValue) in topic \(topic.rawValue), from \(start)"
+        case .subscriptionFiltered(let id, let filter):
+            "subscription \(id.rawValue) gets what has "
+                + filter.pairs.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+        case .assigned(let id, let messages, let rest):
+            "subscription \(id.rawValue) gets older messages: \(ranges(messages))"
+                + (rest.map { ", looks at \($0.next) to \($0.through) next" } ?? "")
         case .jobStarted(let job):
             "redrive \(job.id) of subscription \(job.subscription.rawValue), \(job.rate) in a second, has moved "
                 + "\(job.moved), goes on at \(job.next)"

@@ -20,6 +20,7 @@ struct MessageEntry {
     static let overheadBytes = 128
 
     /// Of the body and of the headers' keys and values.
+    /// Of body and headers; a header has four bytes more, as on the wire.
     var contentBytes: UInt32 { bytes - UInt32(Self.overheadBytes) }
 
     var address: RecordAddress {

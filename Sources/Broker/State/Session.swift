@@ -22,7 +22,7 @@ final class Session {
     var consumers: [ConsumerID: Consumer] = [:]
     var pops: [UInt64: WaitingPop] = [:]
     var leases = NumberSet<LeaseID>()
-    /// One for each subscription that its consumers read, in the order of creation.
+    /// One for each source that its consumers read, in the order of creation.
     var crews: [Crew] = []
     /// Leases, and pops that may become one at any moment.
     var holdCount: Int { leases.count + pops.count }
@@ -36,37 +36,37 @@ final class Session {
 final class Consumer {
     let id: ConsumerID
     unowned let session: Session
-    let subscription: Subscription
+    let source: Source
     var credit: UInt32
     var unsettled: UInt32 = 0
     let leaseMilliseconds: Int64?
     /// 1 to 100.
     let weight: UInt8
     let crew: Crew
-    /// Counts the deliveries of its subscription; that of the last one, or of its beginning.
+    /// Counts the deliveries of its source; that of the last one, or of its beginning.
     var servedAt: UInt64 = 0
     var place = -1
     var isEnded = false
     /// Messages of its ordering keys that wait until it has room. An entry is a hint.
-    var held = Heap<HeldKey.Waiting>()
+    var held = Heap<HeldMessage>()
     /// Whether it stands among those whose held messages are looked at next.
     var isFreed = false
     var hasCredit: Bool { unsettled < credit }
 
     init(
-        id: ConsumerID, session: Session, subscription: Subscription, credit: UInt32, leaseMilliseconds: Int64?,
+        id: ConsumerID, session: Session, source: Source, credit: UInt32, leaseMilliseconds: Int64?,
         weight: UInt8
     ) {
         self.id = id
         self.session = session
-        self.subscription = subscription
+        self.source = source
         self.credit = credit
         self.leaseMilliseconds = leaseMilliseconds
         self.weight = max(weight, 1)
-        if let crew = session.crews.first(where: { $0.subscription === subscription }) {
+        if let crew = session.crews.first(where: { $0.source === source }) {
             self.crew = crew
         } else {
-            crew = Crew(session: session, subscription: subscription)
+            crew = Crew(session: session, source: source)
             session.crews.append(crew)
         }
     }
@@ -76,19 +76,23 @@ final class Consumer {
 final class WaitingPop {
     let number: UInt64
     let origin: Origin
-    let subscriptions: [Subscription]
+    let sources: [Source]
     let acknowledges: Bool
-    /// What a Redis client waits for; nil for a native pop.
+    /// What a Redis client waits for; nil for a native pop or fetch.
     let errand: Errand?
+    /// Nil for a pop, which takes one message.
+    let fetch: Fetch?
 
     init(
-        number: UInt64, origin: Origin, subscriptions: [Subscription], acknowledges: Bool, errand: Errand? = nil
+        number: UInt64, origin: Origin, sources: [Source], acknowledges: Bool, errand: Errand? = nil,
+        fetch: Fetch? = nil
     ) {
         self.number = number
         self.origin = origin
-        self.subscriptions = subscriptions
+        self.sources = sources
         self.acknowledges = acknowledges
         self.errand = errand
+        self.fetch = fetch
     }
 }
 

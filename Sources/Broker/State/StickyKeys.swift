@@ -6,10 +6,6 @@ final class StickyKeys {
     private var owners: [String: Consumer] = [:]
     /// In the order in which the keys were given away.
     private var order = SlidingArray<String>()
-    /// Consumers that have room again, and messages that are held for them.
-    var freed: [Consumer] = []
-    /// What was held for consumers that have ended.
-    var orphans: [Heap<HeldKey.Waiting>] = []
     /// With more keys the one that was given away first is forgotten, unless it is in use.
     static let keysMax = 1_000_000
 
@@ -31,28 +27,28 @@ final class StickyKeys {
     }
 }
 
-extension Subscription {
+extension Source {
     /// A consumer may have room for what is held for it.
     func noteFree(_ consumer: Consumer) {
-        guard let sticky, !consumer.isFreed, !consumer.held.isEmpty else { return }
+        if consumer.held.isEmpty || consumer.isFreed { return }
         consumer.isFreed = true
-        sticky.freed.append(consumer)
+        freed.append(consumer)
     }
 
     /// A consumer has ended, or no key stays with it any more.
     func noteEnd(_ consumer: Consumer) {
         if consumer.held.isEmpty { return }
-        sticky?.orphans.append(consumer.held)
+        orphans.append(consumer.held)
         consumer.held = Heap()
     }
 }
 
 extension BrokerState {
     /// Gives messages back to the row that were held for a busy consumer which has room now, or for one that ended.
-    func wakeHeld(of subscription: Subscription) {
-        guard let sticky = subscription.sticky, !sticky.freed.isEmpty || !sticky.orphans.isEmpty else { return }
-        let freed = sticky.freed
-        sticky.freed = []
+    func wakeHeld(of source: Source) {
+        if source.freed.isEmpty && source.orphans.isEmpty { return }
+        let freed = source.freed
+        source.freed = []
         for consumer in freed {
             consumer.isFreed = false
             if consumer.isEnded { continue }
@@ -62,26 +58,28 @@ extension BrokerState {
             }
             var room = consumer.hasCredit ? consumer.credit - consumer.unsettled : 0
             while room > 0, let first = consumer.held.removeFirst() {
-                if unblock(first.message, of: subscription) { room -= 1 }
+                if unblock(first) { room -= 1 }
             }
         }
         var left = Self.blockedPerTurn
-        while var held = sticky.orphans.popLast() {
+        while var held = source.orphans.popLast() {
             while left > 0, let first = held.removeFirst() {
                 left -= 1
-                unblock(first.message, of: subscription)
+                unblock(first)
             }
             if held.isEmpty { continue }
-            sticky.orphans.append(held)
-            unfinished.append(subscription)
+            source.orphans.append(held)
+            unfinished.append(source)
             return
         }
     }
 
     /// - Returns: False when it is not held any more, or for another reason.
     @discardableResult
-    func unblock(_ id: MessageID, of subscription: Subscription) -> Bool {
-        guard subscription.slots[id]?.place == .blocked, let key = extras[id]?.orderingKey,
+    func unblock(_ held: HeldMessage) -> Bool {
+        let id = held.place.message
+        guard let subscription = subscriptions[held.subscription], subscription.slots[id]?.place == .blocked,
+            let key = extras[id]?.orderingKey,
             !subscription.isHeld(key, against: id)
         else { return false }
         move(subscription.id, id, to: .ready)

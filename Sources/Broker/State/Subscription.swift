@@ -5,13 +5,21 @@ import BrokerProtocol
 /// A message that it owes a verdict is either *fresh* (at or behind the cursor of its lane, costs nothing here) or has
 /// a ``Slot``, made at the first delivery at the latest. What leaves a lane out of turn is remembered in `ahead` until
 /// the cursor passes it. Each slot's id stands in the one ordered set of its place.
-final class Subscription {
+final class Subscription: Source {
     let id: SubscriptionID
     unowned let topic: Topic
-    var name: SubscriptionName
+    /// The one that it is a member of.
+    unowned var pattern: Pattern?
+    /// Whether it stands in its pattern's turn.
+    var isInTurn = false
     var origin: SubscriptionOrigin
     /// Nil: it follows its topic.
     var ownSettings: DeliverySettings?
+    /// Which messages it gets; never changes once it is there.
+    var filter = MessageFilter.all
+    /// What it still looks at among older messages.
+    var reading: Reading?
+    var tickets: [ReadingTicket] = []
     /// Its topic may be paused beside.
     var ownPause: Pause?
     /// What ``settings`` say; set by ``BrokerState/follow(_:)``.
@@ -47,12 +55,6 @@ final class Subscription {
     /// Messages whose time was over, since the start.
     var expired: UInt64 = 0
 
-    /// In the order of creation.
-    var consumers: [Consumer] = []
-    /// Consumers with free credit, by session.
-    var crews = TurnQueue<Crew>()
-    /// Deliveries to consumers, and beginnings of consumers.
-    var servings: UInt64 = 0
     /// What ageing has made of the choice of the next message.
     var ageing = Ageing()
     var pace = Pace()
@@ -60,9 +62,6 @@ final class Subscription {
     var sticky: StickyKeys?
     /// Nil unless `fair_header` is set.
     var fair: FairRow?
-    /// Pops that wait, longest first.
-    var waiting: [WaitingPop] = []
-    var isDirty = false
     /// It has more dead letters than its `dead_max`, and that was told.
     var isAlarmed = false
     /// Its consumers as Redis clients name them; nil until one of them comes.
@@ -71,13 +70,17 @@ final class Subscription {
     init(id: SubscriptionID, topic: Topic, name: SubscriptionName, origin: SubscriptionOrigin) {
         self.id = id
         self.topic = topic
-        self.name = name
         self.origin = origin
         cursors = topic.lanes.map(\.end)
         rules = DispatchRules(topic.settings.delivery)
+        super.init(name: name)
     }
 
-    var settings: DeliverySettings { ownSettings ?? topic.settings.delivery }
+    var settings: DeliverySettings { ownSettings ?? pattern?.ownSettings ?? topic.settings.delivery }
+
+    override func markDirty(in state: BrokerState) { state.markDirty(self) }
+    override func takeInTurn(_ take: (Subscription) -> Notice?) -> Notice? { take(self) }
+
     var leasedCount: Int { leased.count }
     var delayedCount: Int { delayed.count }
     /// What could be delivered at once.

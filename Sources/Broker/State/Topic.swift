@@ -18,11 +18,15 @@ final class Topic {
     var deliveryPause: Pause?
     /// In the order of creation.
     var subscriptions: [Subscription] = []
+    /// Acknowledged messages that are kept; not among ``messageCount``.
+    var retained = RetainedMessages()
+    /// Of the subscriptions, those that have a filter.
+    var filteredCount = 0
     /// Message ids in publish order, by priority. Each subscription has a cursor into each lane.
     private(set) var lanes = [SlidingArray<MessageID>](repeating: SlidingArray(), count: priorities)
     /// Which lanes hold something, a bit for each.
     private(set) var usedLanes: UInt16 = 0
-    /// Live messages.
+    /// Messages that some subscription owes a verdict or keeps as a dead letter.
     var messageCount = 0
     /// Messages that at least one subscription still has to deliver or settle: it owes them a verdict, and they are
     /// not dead there.

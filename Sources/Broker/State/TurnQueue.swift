@@ -61,11 +61,11 @@ struct TurnQueue<Member: TurnTaker> {
     }
 }
 
-/// The consumers of one session on one subscription. They share the session's room for leases, so together they are in
+/// The consumers of one session on one source. They share the session's room for leases, so together they are in
 /// or out of the turn.
 final class Crew: TurnTaker {
     unowned let session: Session
-    unowned let subscription: Subscription
+    unowned let source: Source
     /// Those with free credit.
     fileprivate(set) var queue = TurnQueue<Consumer>()
     fileprivate(set) var count = 0
@@ -73,9 +73,9 @@ final class Crew: TurnTaker {
     var crowded: [Consumer] = []
     var place = -1
 
-    init(session: Session, subscription: Subscription) {
+    init(session: Session, source: Source) {
         self.session = session
-        self.subscription = subscription
+        self.source = source
     }
 
     func precedes(_ other: Crew) -> Bool {
@@ -92,7 +92,7 @@ extension Consumer: TurnTaker {
     }
 }
 
-extension Subscription {
+extension Source {
     func add(_ consumer: Consumer) {
         consumers.append(consumer)
         consumer.crew.count += 1
@@ -108,7 +108,7 @@ extension Subscription {
         if consumer.crew.count == 0 { consumer.session.crews.removeAll { $0 === consumer.crew } }
     }
 
-    /// The subscription is gone.
+    /// The source is gone.
     func endConsumers() {
         for consumer in consumers {
             consumer.isEnded = true
@@ -137,11 +137,11 @@ extension BrokerState {
     func hasRoom(_ session: Session) -> Bool { session.holdCount < limits.leasesPerConnectionMax }
 
     /// Who is served next; nil when nobody has both credit and room.
-    func firstConsumer(of subscription: Subscription) -> Consumer? {
-        while let crew = subscription.crews.first {
+    func firstConsumer(of source: Source) -> Consumer? {
+        while let crew = source.crews.first {
             if hasRoom(crew.session) { return crew.queue.first }
             // Until ``rejoin(_:)``.
-            subscription.crews.remove(crew)
+            source.crews.remove(crew)
         }
         return nil
     }
@@ -149,10 +149,10 @@ extension BrokerState {
     /// The session has room for leases again: all that its consumers read may go on.
     func rejoin(_ session: Session) {
         for crew in session.crews {
-            crew.subscription.crews.update(crew, isIn: crew.queue.first != nil)
-            for consumer in crew.crowded { crew.subscription.noteFree(consumer) }
+            crew.source.crews.update(crew, isIn: crew.queue.first != nil)
+            for consumer in crew.crowded { crew.source.noteFree(consumer) }
             crew.crowded = []
-            markDirty(crew.subscription)
+            crew.source.markDirty(in: self)
         }
     }
 }

@@ -27,10 +27,10 @@ enum LimitScenarios {
     }
 
     static func bytes(_ stage: Stage) async throws {
-        try await stage.make { $0.bytesMax = 10 }
+        try await stage.make { $0.bytesMax = 14 }
         try await stage.publish("12345")
         try await stage.publish("1") { $0.headers = [Header("a", "bcd")] }
-        #expect(try await stage.topic().figures["open_bytes"] == 10)
+        #expect(try await stage.topic().figures["open_bytes"] == 14)
         try await stage.middle()
         let full = try await stage.refusal { try await stage.publish("1") }
         #expect(full.code == .topicFull && full.message.contains("bytes_max"))

@@ -3,9 +3,9 @@ import BrokerProtocol
 /// Every case of the protocol's enums. A new case does not compile until it stands here, and fails the tests until
 /// docs/PROTOCOL.md has a vector for it.
 enum RequestKind: CaseIterable {
-    case hello, ping, publish, commit, subscribe, credit, unsubscribe, settle, extend, pop
+    case hello, ping, publish, commit, subscribe, credit, unsubscribe, settle, extend, pop, fetch
     case topicCreate, topicSet, topicDelete, topicList
-    case subscriptionCreate, subscriptionSet, subscriptionDelete
+    case rewind, subscriptionCreate, subscriptionSet, subscriptionDelete
     case status, peek, deadList, deadRedrive, deadPurge, deadJobs, deadJobCancel
     case browse, delete
     case cancel, reschedule, scheduleSet, scheduleDelete, scheduleList, schedulePause, scheduleResume, pause, resume
@@ -24,11 +24,13 @@ enum RequestKind: CaseIterable {
         case .settle: self = .settle
         case .extend: self = .extend
         case .pop: self = .pop
+        case .fetch: self = .fetch
         case .topicCreate: self = .topicCreate
         case .topicSet: self = .topicSet
         case .topicDelete: self = .topicDelete
         case .topicList: self = .topicList
         case .subscriptionCreate: self = .subscriptionCreate
+        case .rewind: self = .rewind
         case .subscriptionSet: self = .subscriptionSet
         case .subscriptionDelete: self = .subscriptionDelete
         case .status: self = .status
@@ -58,6 +60,7 @@ enum RequestKind: CaseIterable {
 
 enum ResponseKind: CaseIterable {
     case refused, hello, done, published, committed, settled, popped, topics, status, messages, deadLetters, count
+    case fetched
     case browsed, deadJobs
     case schedules
     case keys
@@ -77,6 +80,7 @@ enum ResponseKind: CaseIterable {
         case .messages: self = .messages
         case .deadLetters: self = .deadLetters
         case .count: self = .count
+        case .fetched: self = .fetched
         case .browsed: self = .browsed
         case .deadJobs: self = .deadJobs
         case .schedules: self = .schedules

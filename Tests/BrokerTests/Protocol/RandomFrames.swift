@@ -173,6 +173,8 @@ struct RandomFrames {
         var settings = TopicSettings()
         settings.messagesMax = anyNumber()
         settings.dedupWindowMilliseconds = span()
+        settings.retainMilliseconds = span()
+        settings.retainBytes = anyNumber()
         settings.bytesMax = anyNumber()
         settings.overflow = flip() ? .dropOldest : .deadLetterOldest
         settings.messageAgeMaxMilliseconds = span()
@@ -198,6 +200,7 @@ struct RandomFrames {
             status.delivered = frames.anyNumber()
             status.acknowledged = frames.anyNumber()
             status.figures = frames.figures()
+            status.filter = frames.headers()
             return status
         }
         return topic
@@ -283,12 +286,18 @@ extension RandomFrames {
         case .settle: .settle(settlements())
         case .extend: .extend(leases(), milliseconds: anyNumber())
         case .pop: .pop(list { $0.subscription() }, timeoutMilliseconds: anyNumber(), acknowledges: flip())
+        case .fetch:
+            .fetch(
+                Fetch(
+                    list { $0.subscription() }, messagesMax: anyNumber(), bytesMax: anyNumber(),
+                    waitMilliseconds: anyNumber(), leaseMilliseconds: maybe { $0.span() }, acknowledges: flip()))
         case .topicCreate: .topicCreate(topic(), topicSettings())
         case .topicSet: .topicSet(topic(), topicSettings())
         case .topicDelete: .topicDelete(topic())
         case .topicList: .topicList
-        case .subscriptionCreate: .subscriptionCreate(subscription(), start())
+        case .subscriptionCreate: .subscriptionCreate(subscription(), start(), filter: headers())
         case .subscriptionSet: .subscriptionSet(subscription(), maybe { $0.deliverySettings() })
+        case .rewind: .rewind(subscription(), start())
         case .subscriptionDelete: .subscriptionDelete(subscription())
         case .status: .status
         case .peek: .peek(topic(), from: message(), limit: anyNumber())
@@ -332,6 +341,7 @@ extension RandomFrames {
         case .messages: .messages(list { $0.delivery() })
         case .deadLetters: .deadLetters(list { $0.deadLetter() })
         case .count: .count(anyNumber())
+        case .fetched: .fetched(list { $0.delivery() })
         case .browsed: .browsed(page())
         case .deadJobs: .deadJobs(list { $0.job() })
         case .schedules: .schedules(list { $0.scheduleStatus() })

@@ -54,7 +54,9 @@ import Testing
         changed.messageAgeMaxMilliseconds = 9
         changed.expired = .drop
         changed.dedupWindowMilliseconds = 1
-        changed.dedupMax = 8
+        changed.retainMilliseconds = 8
+        changed.retainBytes = 9
+        changed.dedupMax = 10
         changed.delivery.attemptsMax = 2
         changed.delivery.leaseMilliseconds = 101
         changed.delivery.leaseTotalMilliseconds = 3_000

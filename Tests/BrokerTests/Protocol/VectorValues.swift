@@ -75,6 +75,14 @@ struct VectorValues {
                 .pop(
                     [SubscriptionName(topic: topic("urgent")), email], timeoutMilliseconds: 5_000, acknowledges: false)
             )
+        case "fetch":
+            (
+                50,
+                .fetch(
+                    Fetch(
+                        [email], messagesMax: 100, bytesMax: 1 << 20, waitMilliseconds: 5_000,
+                        leaseMilliseconds: 60_000))
+            )
         default: nil
         }
     }
@@ -129,6 +137,9 @@ struct VectorValues {
         case "topic-delete": (16, .topicDelete(orders))
         case "topic-list": (17, .topicList)
         case "subscription-create": (18, .subscriptionCreate(audit, .message(first)))
+        case "subscription-create-with-a-filter":
+            (51, .subscriptionCreate(audit, .beginning, filter: [Header("region", "eu")]))
+        case "rewind": (52, .rewind(email, .time(newYear)))
         case "subscription-set": (19, .subscriptionSet(email, patient))
         case "subscription-follows-its-topic": (20, .subscriptionSet(email, nil))
         case "subscription-delete": (21, .subscriptionDelete(audit))
@@ -142,6 +153,12 @@ struct VectorValues {
         case "key-release-all": (33, .keyRelease(email, []))
         default: nil
         }
+    }
+
+    private var fetched: Delivery {
+        Delivery(
+            consumer: ConsumerID(rawValue: 0), lease: LeaseID(rawValue: lease + 11), leaseMilliseconds: 60_000,
+            id: MessageID(rawValue: 1004), subscription: email, attempt: 1, publishedAt: newYear, body: [0x79])
     }
 
     private func answer(_ name: String) -> (UInt32, Response)? {
@@ -184,6 +201,8 @@ struct VectorValues {
                         body: [0x78]))
             )
         case "popped-nothing": return (13, .popped(nil))
+        case "fetched": return (50, .fetched([fetched]))
+        case "fetched-nothing": return (50, .fetched([]))
         default: return nil
         }
     }

@@ -154,7 +154,7 @@ import Testing
         let broker = rejected(5)
         func page(_ from: UInt64, _ limit: UInt32) -> [MessageID] {
             let subscription = broker.state.subscription(named: broker.name("t"))!
-            return broker.state.deadNotices(subscription, from: id(from), limit: limit).map(\.id)
+            return broker.state.deadNotices([subscription], from: id(from), limit: limit).map(\.id)
         }
         #expect(page(0, 2) == [id(1), id(2)])
         #expect(page(3, 2) == [id(3), id(4)])

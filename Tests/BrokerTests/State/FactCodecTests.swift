@@ -54,6 +54,12 @@ import Testing
             .redriven(subscription, [id(1)]), .purged(subscription, [id(1)]), .restated(full, slots),
             .restated(bare, []),
             .deduplicated(topic, [DedupEntry(dedupID: "d", message: id(1), until: time)]),
+            .subscriptionFiltered(subscription, MessageFilter([Header("k", "v"), Header("", "ü")])),
+            .assigned(subscription, [id(1)], rest: nil), .forgotten(topic, through: id(5)),
+            .patternDefined(subscription, SubscriptionName("a.*@b")!),
+            .memberDefined(subscription, topic, of: SubscriptionID(rawValue: 9), start: .message(id(3))),
+            .assigned(subscription, [], rest: Reading(next: id(1), through: id(2), since: nil)),
+            .assigned(subscription, [], rest: Reading(next: id(1), through: id(2), since: time)),
             .counted(nextMessage: id(1), nextTopic: topic, nextSubscription: subscription), .jobStarted(job),
             .jobMoved(7, next: id(9), moved: 3), .jobEnded(7),
         ] + timed

@@ -53,7 +53,15 @@ extension BrokerState {
             found += disagreementsOfPlaces(subscription)
             agree("\(name) its topic knows it", topics[subscription.topic.id] === subscription.topic, true)
         }
-        agree("messages", messages.count, owedBy.count)
+        let retained = topics.values.flatMap { Array($0.retained.ids.from()) }
+        for id in retained where owedBy[id] != nil || messages[id]?.owed != 0 {
+            found.append("\(id) is retained, and owed \(messages[id]?.owed ?? 0) times")
+        }
+        for topic in topics.values {
+            let bytes = topic.retained.ids.from().reduce(0) { $0 + UInt64(messages[$1]?.contentBytes ?? 0) }
+            agree("retained bytes of \(topic.name)", topic.retained.bytes, bytes)
+        }
+        agree("messages", messages.count, owedBy.count + retained.count)
         agree("owed", owedCount, owedBy.values.reduce(0, +))
         agree("delayed", delayedCount, delayedSum)
         for (id, count) in owedBy { agree("owed of \(id)", Int(messages[id]?.owed ?? 0), count) }
@@ -61,9 +69,10 @@ extension BrokerState {
             agree(
                 "messages of \(topic.name)", topic.messageCount, owedBy.keys.count { messages[$0]?.topic == topic.id })
         }
-        found += disagreementsOfOpen()
+        found += disagreementsOfOpen() + disagreementsOfPatterns()
         for id in extras.keys where messages[id] == nil { found.append("extras of \(id), which is no message") }
-        return found + disagreementsOfLeases() + disagreementsOfSegments(owedBy.keys.compactMap { messages[$0] })
+        return found + disagreementsOfLeases()
+            + disagreementsOfSegments((Array(owedBy.keys) + retained).compactMap { messages[$0] })
     }
 
     /// Each slot's id stands in the one ordered set of its place, and the cursors know what is fresh.
@@ -131,6 +140,21 @@ extension BrokerState {
         return found
     }
 
+    /// Each topic that matches has its member, and no other topic has.
+    private func disagreementsOfPatterns() -> [String] {
+        var found: [String] = []
+        for pattern in patterns.all {
+            let matching = topics.values.filter { pattern.name.topic.matches($0.name) }.map(\.name).sorted()
+            if pattern.members.map(\.name.topic).sorted() != matching {
+                found.append("members of \(pattern.name): \(pattern.members.map(\.name.topic)), topics \(matching)")
+            }
+            for member in pattern.members where member.pattern !== pattern || subscriptions[member.id] !== member {
+                found.append("\(member.name) is no member of \(pattern.name)")
+            }
+        }
+        return found
+    }
+
     private func disagreementsOfLeases() -> [String] {
         var found: [String] = []
         var unsettled: [ObjectIdentifier: UInt32] = [:]
@@ -153,7 +177,7 @@ extension BrokerState {
                 if consumer.unsettled != unsettled[ObjectIdentifier(consumer)] ?? 0 {
                     found.append("unsettled of consumer \(consumer.id): \(consumer.unsettled)")
                 }
-                if !consumer.subscription.consumers.contains(where: { $0 === consumer }) {
+                if !consumer.source.consumers.contains(where: { $0 === consumer }) {
                     found.append("consumer \(consumer.id) has no turn")
                 }
             }

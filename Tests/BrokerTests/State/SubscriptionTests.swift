@@ -221,4 +221,13 @@ import Testing
         broker.send(.subscriptionCreate(broker.name("plain@b"), .beginning))
         #expect(broker.status("plain@b").ready == 1)
     }
+
+    @Test("A name with a wildcard is no topic")
+    func wildcard() {
+        let broker = StateHarness()
+        let name = broker.name("order.*@audit")
+        #expect(code(broker.send(.publish([broker.message("order.*")]))) == .nameInvalid)
+        #expect(code(broker.send(.topicCreate(name.topic, TopicSettings()))) == .nameInvalid)
+        #expect(broker.state.topics.isEmpty)
+    }
 }
