@@ -9,7 +9,7 @@ import Testing
 /// one the state must agree with itself. `BROKER_SEEDS` sets how many runs there are.
 @Suite("Redis commands by chance")
 struct RedisRandomTests {
-    private static let seeds = Int(ProcessInfo.processInfo.environment["BROKER_SEEDS"] ?? "") ?? 40
+    private static let seeds = Int(ProcessInfo.processInfo.environment["BROKER_SEEDS"] ?? "") ?? 20
 
     @Test("The counts of every subscription are those of its messages, whatever clients do", arguments: 1...seeds)
     func counts(seed: Int) throws {

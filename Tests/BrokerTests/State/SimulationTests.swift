@@ -11,7 +11,7 @@ import Testing
     /// `BROKER_SEED=7` runs one seed; `BROKER_SEEDS=5000` runs that many; `BROKER_STEPS` sets their length.
     private static var seeds: Range<UInt64> {
         if let seed = number("BROKER_SEED") { return seed..<seed + 1 }
-        return 1..<1 + (number("BROKER_SEEDS") ?? 80)
+        return 1..<1 + (number("BROKER_SEEDS") ?? 40)
     }
 
     @Test("The state answers, delivers, counts and recovers as the model does", arguments: 0..<4 as Range<UInt64>)
